@@ -1,0 +1,151 @@
+"""One pure update for every family, whoever plays: a VAE alone, a GAN by turns, several nets under one loss.
+
+A family is one class (`jaxgen/families/*.py`, or a file of a user's own) with
+- nets as attributes, and `players` {name: Player} in the order in which they play; `simultaneous = True` lets all of
+  them see the state from before the step;
+- `<player>_loss(batch, draws) -> (scalar, metrics)`, `draw(key, batch)` (all randomness of a step, reading the shapes of
+  the batch alone), `draw_sample(key, count, first=0)` and `sample(draws)`;
+- `inputs(batch)` {leaf of a batch of so many rows: Input}, `images` (the leaves of batch and draws that are images: NHWC here, NCHW in
+  torch), `optimizers(lr=..., ...)` {player: optax transformation}, `recipes` {name: Recipe} and `small` (constructor
+  arguments of a test-sized model).
+Its constructor's signature is its configuration. Batches, draws and metrics are plain dicts of arrays.
+"""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from flax import struct
+
+from jaxgen import axis
+
+
+class Player(NamedTuple):
+    """`<player>_loss` trains these nets, moves these nets' running statistics, and is played so many times a step: each
+    turn with a share of the batch and draws of its own, or (`reuse`) with the first share of the batch every time."""
+
+    trains: tuple[str, ...]
+    moves: tuple[str, ...] = ()
+    times: int = 1
+    reuse: bool = False
+
+
+class Input(NamedTuple):
+    """A leaf of a batch: its shape, the range of its values (both ends included) and its dtype."""
+
+    shape: tuple[int, ...]
+    low: float = 0.0
+    high: float = 1.0
+    dtype: str = "float32"
+
+
+class Recipe(NamedTuple):
+    """Options of a training run: those its source prints, and those we chose where it is silent."""
+
+    source: str
+    printed: dict[str, Any]
+    chosen: dict[str, Any] = {}
+
+
+class State(struct.PyTreeNode):
+    """Everything a step changes: arrays only, no two of them sharing a buffer."""
+
+    step: jax.Array
+    params: dict  # {net: params}
+    stats: dict  # {net: running statistics}
+    opt: dict  # {player: optax state}
+    ema: dict  # {"params": averaged, "stats": averaged}, or empty
+
+    def having(self, **changes):
+        """The state with some of the nets or players of some of its dicts replaced."""
+        return self.replace(**{name: {**getattr(self, name), **change} for name, change in changes.items()})
+
+
+def init(family, txs, key, *, averaged=False):
+    """A state of initial weights; `averaged` keeps a running average of them beside."""
+    params, stats = family.init(key)
+    check(family, params)
+    opt = {name: txs[name].init(pick(params, player.trains)) for name, player in family.players.items()}
+    ema = jax.tree.map(jnp.copy, {"params": params, "stats": stats}) if averaged else {}
+    return State(jnp.zeros((), jnp.int32), params, stats, opt, ema)
+
+
+def step(family, txs, state, batch, root, **options):
+    """-> state, metrics. The draws come of `root` and the step's number alone, so a scan of K steps, K calls and a
+    resumed run are the same to the last bit; they are made for the global batch, then split among the devices."""
+    key = jax.random.fold_in(root, state.step)
+    draws = axis.share(family.draw(key, axis.whole(batch)))
+    return update(family, txs, state, batch, draws, **options)
+
+
+def update(family, txs, state, batch, draws, *, decay=0.999):
+    """-> state, metrics. Every player plays; no randomness in here: it all arrived in `draws`. `decay` is that of the
+    running average, where the state keeps one."""
+    before, metrics = state, {}
+    for name, player in family.players.items():
+        seen = before if is_simultaneous(family) else state
+        for turn in range(player.times):
+            mine = share(family, batch, 0 if player.reuse else turn), share(family, draws, turn)
+            changes, told = play(family, txs[name], name, seen, *mine)
+            seen = seen.having(**changes)
+        state = state.having(**changes)
+        metrics |= told
+    ema = average(state.ema, {"params": state.params, "stats": state.stats}, decay) if state.ema else {}
+    return state.replace(step=state.step + 1, ema=ema), metrics
+
+
+def play(family, tx, name, state, batch, draws):
+    """One turn of one player -> what it changes, metrics."""
+    player = family.players[name]
+    trained = pick(state.params, player.trains)
+
+    def loss(trained):
+        return family.loss(name, {**state.params, **trained}, state.stats, batch, draws)
+
+    grads, (metrics, stats) = jax.grad(loss, has_aux=True)(trained)
+    grads, metrics = axis.mean((grads, metrics))
+    updates, opt = tx.update(grads, state.opt[name], trained)
+    changes = {"params": optax.apply_updates(trained, updates), "stats": pick(stats, player.moves), "opt": {name: opt}}
+    return changes, metrics
+
+
+def shares(family):
+    """A step has as many shares as its busiest player has turns."""
+    return max(player.times for player in family.players.values())
+
+
+def used(family):
+    """How many of a step's shares of the batch are looked at; with `reuse` fewer than there are."""
+    return max(1 if player.reuse else player.times for player in family.players.values())
+
+
+def share(family, tree, turn):
+    """One turn's rows: strided, so that splitting a batch among devices changes nothing."""
+    return jax.tree.map(lambda x: x[turn :: shares(family)], tree)
+
+
+def average(old, new, decay):
+    """Running average; an integer is counted, not averaged."""
+    blend = lambda o, n: o + (1 - decay) * (n - o) if jnp.issubdtype(n.dtype, jnp.floating) else n
+    return jax.tree.map(blend, old, new)
+
+
+def pick(tree, names):
+    return {name: tree[name] for name in names if name in tree}
+
+
+def is_simultaneous(family):
+    return getattr(family, "simultaneous", False)
+
+
+def check(family, nets):
+    """Players speak of nets that exist, and those who play at once do not change the same thing."""
+    for who in ("trains", "moves"):
+        named = [net for player in family.players.values() for net in getattr(player, who)]
+        if unknown := sorted(set(named) - set(nets)):
+            raise ValueError(f"a player {who} {unknown}, the nets are {sorted(nets)}")
+        if is_simultaneous(family) and len(named) > len(set(named)):
+            raise ValueError(f"simultaneous players: two of them {who.rstrip('s')} one of {sorted(set(named))}")
+    if few := [name for name, player in family.players.items() if player.times < 1]:
+        raise ValueError(f"players {few} play less than once a step")

@@ -1,0 +1,36 @@
+"""One clear line for what a user can cause, with an exit code; and the one way to ask for an extra."""
+
+import importlib
+
+
+class UserError(ValueError):
+    """Input that cannot be used: what, where, expected, got, what to do."""
+
+    code = 2
+
+
+class Diverged(UserError):
+    """A loss or a parameter that is not finite."""
+
+    code = 3
+
+
+class StorageError(UserError):
+    """A folder that cannot be written, a checkpoint that cannot be read."""
+
+    code = 4
+
+
+class MissingExtra(UserError):
+    """A package that one of our extras installs is not there."""
+
+
+def needs(module, extra):
+    """The imported module, or one line that names the extra to install."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name != module.split(".")[0]:
+            raise
+        message = f"this needs {module.split('.')[0]}, which is not installed. Run: pip install 'jaxgen[{extra}]'"
+        raise MissingExtra(message) from error

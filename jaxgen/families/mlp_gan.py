@@ -1,0 +1,110 @@
+"""The first GAN (Goodfellow et al., 2014) as the documents write it: two fully connected nets on flat images."""
+
+from typing import Literal
+
+import jax
+import optax
+from flax import nnx
+
+from jaxgen import nn, noise, objectives
+from jaxgen.core import Input, Player, Recipe
+
+
+class Generator(nnx.Module):
+    """(N, input_dim) -> (N, output_dim) in [-1, 1]."""
+
+    aliases = {"model.": "main."}  # document 003 prints `model`
+
+    def __init__(self, input_dim, output_dim, hidden_dims=(256, 512, 1024)):
+        widths, layers = (input_dim, *hidden_dims), []
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(wide, narrow), nn.ReLU()]
+        self.main = nn.Sequential(*layers, nn.Linear(widths[-1], output_dim), nn.Tanh())
+
+    def __call__(self, x):
+        return self.main(x)
+
+
+class Discriminator(nnx.Module):
+    """(N, input_dim) -> (N, 1): the probability that an image is real."""
+
+    aliases = {"model.": "main."}  # document 003 prints `model`
+
+    def __init__(self, input_dim, hidden_dims=(1024, 512, 256)):
+        widths, layers = (input_dim, *hidden_dims), []
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(wide, narrow), nn.LeakyReLU(0.2)]
+        self.main = nn.Sequential(*layers, nn.Linear(widths[-1], 1), nn.Sigmoid())
+
+    def __call__(self, x):
+        return self.main(x)
+
+    def logits(self, x):
+        return self.main[:-1](x).reshape(-1)
+
+
+class Family(nnx.Module):
+    players = {"disc": Player(trains=("disc",)), "gen": Player(trains=("gen",))}
+    images = ("image",)
+    small = dict(size=6, channels=2, latent=5, hidden=(7, 9))
+    recipes = {
+        "T07": Recipe(
+            "document 004, lines 79-122",
+            printed=dict(data="mnist", size=28, channels=1, latent=100, batch=64, epochs=100, lr=2e-4, betas=(0.9, 0.999)),
+            chosen=dict(objective="bce"),
+        ),
+        "digits": Recipe(
+            "ours: recognisable digits within minutes on two cores",
+            printed={},
+            chosen=dict(data="digits", size=16, hidden=(128, 256, 512), batch=64, steps=8000, lr=2e-4, betas=(0.5, 0.999), ema=0.995),
+        ),
+    }  # fmt: skip
+
+    def __init__(
+        self,
+        size: int = 28,
+        channels: int = 1,
+        latent: int = 100,
+        hidden: tuple[int, ...] = (256, 512, 1024),
+        objective: objectives.Name = "bce",
+        initial: Literal["torch", "dcgan"] = "torch",
+    ):
+        self.size, self.channels, self.latent = size, channels, latent
+        self.objective = objective
+        self.gen = Generator(latent, channels * size**2, hidden)
+        self.disc = Discriminator(channels * size**2, hidden[::-1])
+        if initial == "dcgan":
+            for _, layer in nnx.iter_modules(self):
+                dcgan_init(layer)
+
+    def inputs(self, batch):
+        return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0)}
+
+    def optimizers(self, lr: float = 2e-4, betas: tuple[float, float] = (0.9, 0.999)):
+        return {name: optax.adam(lr, *betas) for name in self.players}
+
+    def draw(self, key, batch):
+        return {"z": jax.random.normal(key, (batch["image"].shape[0], self.latent))}
+
+    def draw_sample(self, key, count, first=0):
+        return {"z": noise.normal(key, count, self.latent, first=first)}
+
+    def disc_loss(self, batch, draws):
+        real = self.disc.logits(nn.flatten(batch["image"]))
+        fake = self.disc.logits(jax.lax.stop_gradient(self.gen(draws["z"])))
+        loss = objectives.named(self.objective).disc(real, fake)
+        return loss, {"disc_loss": loss, "real": jax.nn.sigmoid(real).mean(), "fake": jax.nn.sigmoid(fake).mean()}
+
+    def gen_loss(self, batch, draws):
+        loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))
+        return loss, {"gen_loss": loss}
+
+    def sample(self, draws):
+        return nn.unflatten(self.gen(draws["z"]), (self.channels, self.size, self.size))
+
+
+def dcgan_init(layer):
+    """Weights N(0, 0.02), biases 0."""
+    if isinstance(layer, nn.Linear):
+        layer.weight = nn.normal(0.0, 0.02, *layer.weight.get_value().shape)
+        layer.bias = nn.constant(0.0, *layer.bias.get_value().shape)

@@ -1,0 +1,23 @@
+"""Layers and losses that are PyTorch's to the last digit: names, arguments, defaults, keys, layouts of weights, initial
+distributions, running statistics, gradients at kinks. Every numeric difference between the frameworks lives here."""
+
+from jaxgen.nn.activations import GELU, Dropout, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
+from jaxgen.nn.arrays import constant, normal
+from jaxgen.nn.containers import ModuleList, Sequential
+from jaxgen.nn.linear import Conv2d, ConvTranspose2d, Embedding, Linear
+from jaxgen.nn.losses import (
+    binary_cross_entropy,
+    binary_cross_entropy_with_logits,
+    l1_loss,
+    mse_loss,
+    smooth_l1_loss,
+)
+from jaxgen.nn.norms import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
+from jaxgen.nn.spatial import AvgPool2d, Flatten, MaxPool2d, Unflatten, Upsample, flatten, unflatten
+
+__all__ = [
+    "GELU", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "Flatten",
+    "GroupNorm", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "ModuleList", "ReLU", "Sequential",
+    "SiLU", "Sigmoid", "Tanh", "Unflatten", "Upsample", "binary_cross_entropy", "binary_cross_entropy_with_logits",
+    "constant", "flatten", "l1_loss", "mse_loss", "normal", "smooth_l1_loss", "unflatten",
+]  # fmt: skip

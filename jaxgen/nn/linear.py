@@ -1,0 +1,94 @@
+"""Linear, convolution, transposed convolution and embedding, with torch.nn's arguments, keys, layouts and initial
+distributions. Images are (N, H, W, C); kernels keep torch's layout."""
+
+import math
+
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxgen.nn.arrays import fan_in, normal, uniform
+from jaxgen.nn.convolutions import How, conv, conv_input
+
+
+def pair(value):
+    """torch's habit: one number stands for height and width."""
+    return (value, value) if isinstance(value, int) else tuple(value)
+
+
+class Linear(nnx.Module):
+    """(..., in_features) -> (..., out_features)."""
+
+    def __init__(self, in_features, out_features, bias=True):
+        self.weight = fan_in(out_features, in_features)
+        self.bias = uniform(1 / math.sqrt(in_features), out_features) if bias else None
+
+    def __call__(self, x):
+        y = x @ self.weight.T
+        return y if self.bias is None else y + self.bias
+
+
+class Conv2d(nnx.Module):
+    """(N, H, W, in_channels) -> (N, h, w, out_channels), h = floor((H + 2 padding - dilation (k - 1) - 1) / stride) + 1.
+
+    `kernel_size`, `stride`, `padding` and `dilation` are a number or a pair (height, width)."""
+
+    def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
+        check_groups(in_channels, out_channels, groups)
+        self.weight = fan_in(out_channels, in_channels // groups, *pair(kernel_size))
+        self.bias = uniform(row_bound(self.weight), out_channels) if bias else None
+        self.channels, self.how = in_channels, How(pair(stride), pair(padding), pair(dilation), groups)
+
+    def __call__(self, x):
+        check_image(self, x)
+        y = conv(x, self.weight[...], self.how)
+        return y if self.bias is None else y + self.bias
+
+
+class ConvTranspose2d(nnx.Module):
+    """(N, H, W, in_channels) -> (N, h, w, out_channels), h = (H - 1) stride - 2 padding + dilation (k - 1) +
+    output_padding + 1."""
+
+    def __init__(
+        self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True, dilation=1
+    ):  # fmt: skip
+        check_groups(in_channels, out_channels, groups)
+        kernel, stride, dilation, extra = pair(kernel_size), pair(stride), pair(dilation), pair(output_padding)
+        if any(e >= max(s, d) for e, s, d in zip(extra, stride, dilation, strict=True)):
+            raise ValueError(f"output_padding {extra} must be smaller than stride {stride} or dilation {dilation}")
+        self.weight = fan_in(in_channels, out_channels // groups, *kernel)
+        self.bias = uniform(row_bound(self.weight), out_channels) if bias else None
+        self.channels, self.how = in_channels, How(stride, pair(padding), dilation, groups)
+        self.grow = tuple(d * (k - 1) + e + 1 for d, k, e in zip(dilation, kernel, extra, strict=True))
+
+    def __call__(self, x):
+        check_image(self, x)
+        lengths = zip(x.shape[1:3], self.how.stride, self.how.padding, self.grow, strict=True)
+        size = tuple((length - 1) * s - 2 * p + grow for length, s, p, grow in lengths)
+        y = conv_input(x, self.weight[...], self.how, size)
+        return y if self.bias is None else y + self.bias
+
+
+class Embedding(nnx.Module):
+    """(...) integers in [0, num_embeddings) -> (..., embedding_dim). An index out of range gives NaN: JAX cannot raise
+    inside a compiled step, so integers are checked where a batch comes in."""
+
+    def __init__(self, num_embeddings, embedding_dim):
+        self.weight = normal(0.0, 1.0, num_embeddings, embedding_dim)
+
+    def __call__(self, x):
+        return jnp.take(self.weight[...], x, axis=0, mode="fill")
+
+
+def row_bound(weight):
+    """The bound of the bias: one over the root of a weight row's size."""
+    return 1 / math.sqrt(math.prod(weight.get_value().shape[1:]))
+
+
+def check_groups(in_channels, out_channels, groups):
+    if in_channels % groups or out_channels % groups:
+        raise ValueError(f"{in_channels} input and {out_channels} output channels must be multiples of groups={groups}")
+
+
+def check_image(layer, x):
+    if x.ndim != 4 or x.shape[-1] != layer.channels:
+        raise ValueError(f"{type(layer).__name__}: expected (N, H, W, {layer.channels}), got {x.shape}")

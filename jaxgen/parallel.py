@@ -1,0 +1,53 @@
+"""Five ways to run one pure `fn(state, batch, rest) -> (state, metrics)`. The batch is the global batch in all of them;
+`rest` (the root key, and whatever else every device needs whole) is never split. They compose: `sharded(many(step),
+axis=1)`, where `axis` is the position of the batch's rows (0, and 1 around `many`)."""
+
+from functools import cache
+
+import jax
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from jaxgen.axis import NAME
+
+# jaxlib sends convolutions to YNNPACK by default, which runs those with few channels on one core (docs/decisions.md)
+FASTER = {"cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}}
+
+
+@cache
+def options():
+    """What the compiler of this backend is told, where it knows the option."""
+    wanted = FASTER.get(jax.default_backend())
+    try:
+        jax.jit(lambda x: x, compiler_options=wanted).lower(0.0).compile()
+    except (RuntimeError, ValueError):  # "No such compile option": another jaxlib
+        return None
+    return wanted
+
+
+def jit(fn, **kwargs):
+    """The outermost jit of all, which donates the state: it alone may carry a backend's compiler options."""
+    return jax.jit(fn, donate_argnums=0, compiler_options=options(), **kwargs)
+
+
+def sharded(fn, axis=0):
+    """Data parallel through the compiler: the batch split over all devices, the state on every device."""
+    mesh = jax.make_mesh((jax.device_count(),), (NAME,), axis_types=(AxisType.Auto,))
+    copy, split = (NamedSharding(mesh, PartitionSpec(*spec)) for spec in [(), (*[None] * axis, NAME)])
+    return jit(fn, in_shardings=(copy, split, copy), out_shardings=copy)
+
+
+def pmap(fn, axis=0):
+    """Data parallel by hand, for those who ask: `fn` finds the axis bound; the state is not stacked."""
+    split = lambda x: x.reshape(*x.shape[:axis], jax.device_count(), -1, *x.shape[axis + 1 :])
+    run = jax.pmap(fn, axis_name=NAME, in_axes=(None, axis, None), out_axes=None, donate_argnums=0)
+    return lambda state, batch, rest: run(state, jax.tree.map(split, batch), rest)
+
+
+def many(fn):
+    """Several steps in one call: the batches, and the metrics, carry a leading time axis."""
+    return lambda state, batches, rest: jax.lax.scan(lambda state, batch: fn(state, batch, rest), state, batches)
+
+
+def seeds(fn):
+    """Several independent runs in one call: state and rest carry a leading run axis, the batch is shared."""
+    return jax.vmap(fn, in_axes=(0, None, 0))

@@ -1,0 +1,96 @@
+"""Deep convolutional GAN (Radford et al., 2016) for images of 64 or 32 pixels, trained by turns."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from torch_ref import objectives
+from torch_ref.core import Player, parameters
+
+
+class Generator(nn.Module):
+    """(N, latent_dim, 1, 1) -> (N, img_channels, size, size) in [-1, 1]."""
+
+    def __init__(self, latent_dim=100, img_channels=1, feature_map_size=64, size=64):
+        super().__init__()
+        widths = [feature_map_size * n for n in ((8, 4, 2, 1) if size == 64 else (4, 2, 1))]
+        layers = [nn.ConvTranspose2d(latent_dim, widths[0], 4, 1, 0, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False), nn.BatchNorm2d(narrow), nn.ReLU()]
+        layers += [nn.ConvTranspose2d(widths[-1], img_channels, 4, 2, 1, bias=False), nn.Tanh()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, z):
+        return self.main(z)
+
+
+class Discriminator(nn.Module):
+    """(N, img_channels, size, size) -> (N,): the probability that an image is real."""
+
+    def __init__(self, img_channels=1, feature_map_size=64, size=64):
+        super().__init__()
+        widths = [feature_map_size * n for n in ((1, 2, 4, 8) if size == 64 else (1, 2, 4))]
+        layers = [nn.Conv2d(img_channels, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
+        for narrow, wide in zip(widths, widths[1:], strict=False):
+            layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2)]
+        layers += [nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False), nn.Sigmoid()]
+        self.main = nn.Sequential(*layers)
+
+    def forward(self, x):
+        return self.main(x).reshape(-1)
+
+    def logits(self, x):
+        return self.main[:-1](x).reshape(-1)
+
+
+class Family(nn.Module):
+    # the generator's forward is the same in both turns, so its statistics count once
+    players = {
+        "disc": Player(trains=("disc",), moves=("disc",)),
+        "gen": Player(trains=("gen",), moves=("disc", "gen")),
+    }
+    images = ("image", "z")
+    small = dict(latent=5, width=3)
+
+    def __init__(
+        self,
+        size: Literal[64, 32] = 64,
+        channels: int = 1,
+        latent: int = 100,
+        width: int = 64,
+        objective: objectives.Name = "bce_half",
+        initial: Literal["dcgan", "torch"] = "dcgan",
+    ):
+        super().__init__()
+        self.size, self.channels, self.latent = size, channels, latent
+        self.objective = objective
+        self.gen = Generator(latent, channels, width, size)
+        self.disc = Discriminator(channels, width, size)
+        if initial == "dcgan":
+            self.apply(dcgan_init)
+
+    def optimizers(self, lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999)):
+        return {name: torch.optim.Adam(parameters(self, name), lr, betas) for name in self.players}
+
+    def disc_loss(self, batch, draws):
+        real = self.disc.logits(batch["image"])
+        fake = self.disc.logits(self.gen(draws["z"]).detach())
+        loss = objectives.named(self.objective).disc(real, fake)
+        return loss, {"disc_loss": loss, "real": torch.sigmoid(real).mean(), "fake": torch.sigmoid(fake).mean()}
+
+    def gen_loss(self, batch, draws):
+        loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))
+        return loss, {"gen_loss": loss}
+
+    def sample(self, draws):
+        return self.gen(draws["z"])
+
+
+def dcgan_init(layer):
+    """Convolutions N(0, 0.02), the scales of BatchNorm N(1, 0.02), its shifts 0."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+    elif isinstance(layer, nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, 1.0, 0.02)
+        nn.init.zeros_(layer.bias)

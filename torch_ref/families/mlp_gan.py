@@ -1,0 +1,86 @@
+"""The first GAN (Goodfellow et al., 2014) as the documents write it: two fully connected nets on flat images."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from torch_ref import objectives
+from torch_ref.core import Player, parameters
+
+
+class Generator(nn.Module):
+    """(N, input_dim) -> (N, output_dim) in [-1, 1]."""
+
+    def __init__(self, input_dim, output_dim, hidden_dims=(256, 512, 1024)):
+        super().__init__()
+        widths, layers = (input_dim, *hidden_dims), []
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(wide, narrow), nn.ReLU()]
+        self.main = nn.Sequential(*layers, nn.Linear(widths[-1], output_dim), nn.Tanh())
+
+    def forward(self, x):
+        return self.main(x)
+
+
+class Discriminator(nn.Module):
+    """(N, input_dim) -> (N, 1): the probability that an image is real."""
+
+    def __init__(self, input_dim, hidden_dims=(1024, 512, 256)):
+        super().__init__()
+        widths, layers = (input_dim, *hidden_dims), []
+        for wide, narrow in zip(widths, widths[1:], strict=False):
+            layers += [nn.Linear(wide, narrow), nn.LeakyReLU(0.2)]
+        self.main = nn.Sequential(*layers, nn.Linear(widths[-1], 1), nn.Sigmoid())
+
+    def forward(self, x):
+        return self.main(x)
+
+    def logits(self, x):
+        return self.main[:-1](x).reshape(-1)
+
+
+class Family(nn.Module):
+    players = {"disc": Player(trains=("disc",)), "gen": Player(trains=("gen",))}
+    images = ("image",)
+    small = dict(size=6, channels=2, latent=5, hidden=(7, 9))
+
+    def __init__(
+        self,
+        size: int = 28,
+        channels: int = 1,
+        latent: int = 100,
+        hidden: tuple[int, ...] = (256, 512, 1024),
+        objective: objectives.Name = "bce",
+        initial: Literal["torch", "dcgan"] = "torch",
+    ):
+        super().__init__()
+        self.size, self.channels, self.latent = size, channels, latent
+        self.objective = objective
+        self.gen = Generator(latent, channels * size**2, hidden)
+        self.disc = Discriminator(channels * size**2, hidden[::-1])
+        if initial == "dcgan":
+            self.apply(dcgan_init)
+
+    def optimizers(self, lr: float = 2e-4, betas: tuple[float, float] = (0.9, 0.999)):
+        return {name: torch.optim.Adam(parameters(self, name), lr, betas) for name in self.players}
+
+    def disc_loss(self, batch, draws):
+        real = self.disc.logits(batch["image"].flatten(1))
+        fake = self.disc.logits(self.gen(draws["z"]).detach())
+        loss = objectives.named(self.objective).disc(real, fake)
+        return loss, {"disc_loss": loss, "real": torch.sigmoid(real).mean(), "fake": torch.sigmoid(fake).mean()}
+
+    def gen_loss(self, batch, draws):
+        loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))
+        return loss, {"gen_loss": loss}
+
+    def sample(self, draws):
+        return self.gen(draws["z"]).unflatten(1, (self.channels, self.size, self.size))
+
+
+def dcgan_init(layer):
+    """Weights N(0, 0.02), biases 0."""
+    if isinstance(layer, nn.Linear):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+        nn.init.zeros_(layer.bias)
