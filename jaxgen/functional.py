@@ -43,7 +43,8 @@ class Functional:
         """-> result, stats. `mask(path, shape, p)` answers each call of a Dropout."""
         module = nnx.merge(self.graphdef, params, stats)
         for path, layer in nnx.iter_modules(module):
-            layer.training, layer.mask = train, partial(mask, ".".join(map(str, path))) if mask else None
+            layer.path, layer.training = ".".join(map(str, path)), train
+            layer.mask = partial(mask, layer.path) if mask else None
         result = getattr(module, method)(*args)
         return result, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 

@@ -29,11 +29,21 @@ def jit(fn, **kwargs):
     return jax.jit(fn, donate_argnums=0, compiler_options=options(), **kwargs)
 
 
+def placed(*spec):
+    """Over all devices: on each of them whole, or split along the axis that is named."""
+    mesh = jax.make_mesh((jax.device_count(),), (NAME,), axis_types=(AxisType.Auto,))
+    return NamedSharding(mesh, PartitionSpec(*spec))
+
+
 def sharded(fn, axis=0):
     """Data parallel through the compiler: the batch split over all devices, the state on every device."""
-    mesh = jax.make_mesh((jax.device_count(),), (NAME,), axis_types=(AxisType.Auto,))
-    copy, split = (NamedSharding(mesh, PartitionSpec(*spec)) for spec in [(), (*[None] * axis, NAME)])
+    copy, split = placed(), placed(*[None] * axis, NAME)
     return jit(fn, in_shardings=(copy, split, copy), out_shardings=copy)
+
+
+def replicated(tree):
+    """`tree` on every device, so that no call has to send it again."""
+    return jax.device_put(tree, placed())
 
 
 def pmap(fn, axis=0):

@@ -53,12 +53,20 @@ def owned(family, player):
 
 def play(family, optimizer, name, batch, draws):
     """One turn of one player -> metrics."""
+    metrics, _ = gradients(family, name, batch, draws)
+    optimizer.step()
+    return metrics
+
+
+def gradients(family, name, batch, draws):
+    """-> metrics, {key: gradient} of what the player trains."""
     family.zero_grad(set_to_none=True)
     with dropout(family, draws["masks"][name]):
         loss, metrics = getattr(family, f"{name}_loss")(batch, draws)
     loss.backward()
-    optimizer.step()
-    return {key: value.detach() for key, value in metrics.items()}
+    mine = {key: value for key, value in family.named_parameters() if key.split(".")[0] in family.players[name].trains}
+    grads = {key: torch.zeros_like(value) if value.grad is None else value.grad for key, value in mine.items()}
+    return {key: value.detach() for key, value in metrics.items()}, grads
 
 
 def share(tree, turn, shares):

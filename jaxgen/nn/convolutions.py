@@ -84,15 +84,20 @@ def conv_weight(x, g, how, k):
     return y.transpose(3, 0, 1, 2)
 
 
+def conv_like(g, x, w, how):
+    """conv of the size of g: an output_padding beyond the stride makes room for more places than g has."""
+    return conv(x, w, how)[:, : g.shape[1], : g.shape[2]]
+
+
 conv.defvjp(
     lambda x, w, how: (conv(x, w, how), (x, w)),
     lambda how, r, g: (conv_input(g, r[1], how, r[0].shape[1:3]), conv_weight(r[0], g, how, r[1].shape[2:])),
 )
 conv_input.defvjp(
     lambda g, w, how, size: (conv_input(g, w, how, size), (g, w)),
-    lambda how, size, r, x: (conv(x, r[1], how), conv_weight(x, r[0], how, r[1].shape[2:])),
+    lambda how, size, r, x: (conv_like(r[0], x, r[1], how), conv_weight(x, r[0], how, r[1].shape[2:])),
 )
 conv_weight.defvjp(
     lambda x, g, how, k: (conv_weight(x, g, how, k), (x, g)),
-    lambda how, k, r, w: (conv_input(r[1], w, how, r[0].shape[1:3]), conv(r[0], w, how)),
+    lambda how, k, r, w: (conv_input(r[1], w, how, r[0].shape[1:3]), conv_like(r[1], r[0], w, how)),
 )

@@ -1,0 +1,5 @@
+"""`python -m jaxgen`: the same as the console command."""
+
+from jaxgen.cli import main
+
+main()

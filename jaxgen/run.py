@@ -1,0 +1,116 @@
+"""The folder of a run: config.json, log.jsonl, checkpoints/, samples/, curves.png and a file of weights a net."""
+
+import json
+import platform
+import subprocess
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from jaxgen import __version__, find, settings, weights
+from jaxgen.errors import StorageError, UserError
+from jaxgen.functional import Functional
+
+FREE = ("steps", "epochs", "log_every", "save_every", "parallel", "name", "data_dir")  # change no number of a run
+
+
+class Run:
+    """A folder, and what its config says."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+
+    @property
+    def checkpoints(self):
+        return self.folder / "checkpoints"
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        path = self.folder / "config.json"
+        if not path.is_file():
+            raise UserError(f"{self.folder}: not the folder of a run (there is no config.json).")
+        return json.loads(path.read_text())
+
+    @cached_property
+    def family(self) -> Functional:
+        return build(self.config["family"], self.config["settings"])
+
+    def begin(self, family: str, options: dict[str, Any]):
+        """Make the folder, or go on in one that was made with the same settings."""
+        family = str(Path(family).resolve()) if find.is_path(family) else family
+        new = {"family": family, "settings": json.loads(json.dumps(options)), "made": provenance()}
+        try:
+            if (self.folder / "config.json").is_file():
+                self.refuse_other(new)
+                new["made"] = self.config["made"]
+            (self.folder / "samples").mkdir(parents=True, exist_ok=True)
+            (self.folder / "config.json").write_text(json.dumps(new, indent=2) + "\n")
+        except OSError as error:
+            raise StorageError(
+                f"{self.folder}: cannot be written ({error.strerror}). Choose another --name."
+            ) from error
+        self.config = new
+
+    def refuse_other(self, new):
+        """What changes the mathematics of a run may not change in the middle of it."""
+        old, new = ({"family": c["family"], **c["settings"]} for c in (self.config, new))
+        odd = [f"{key} {old.get(key)} -> {new.get(key)}" for key in old | new if old.get(key) != new.get(key)]
+        odd = [text for text in odd if text.split()[0] not in FREE]
+        if odd:
+            raise UserError(f"{self.folder}: made with other settings: {'; '.join(odd)}. Choose another --name.")
+
+    def log(self, step: int, seconds: float, metrics: dict[str, float]):
+        with (self.folder / "log.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, "seconds": round(seconds, 3), **metrics}) + "\n")
+
+    def rewind(self, step: int):
+        """Forget the lines of the log that the state of `step` has not seen."""
+        path = self.folder / "log.jsonl"
+        lines = path.read_text().splitlines() if path.is_file() else []
+        path.write_text("".join(line + "\n" for line in lines if json.loads(line)["step"] <= step))
+
+    def save_weights(self, state):
+        """Each net as NET.safetensors, its average as NET.ema.safetensors."""
+        about = {"family": self.config["family"], "arguments": json.dumps(self.arguments), "step": str(int(state.step))}
+        weights.save(self.folder, state.params, state.stats, metadata=about)
+        if state.ema:
+            weights.save(self.folder, state.ema["params"], state.ema["stats"], ".ema", about)
+
+    @property
+    def arguments(self):
+        return settings.of(find.family(self.config["family"]).__init__, self.config["settings"])
+
+    def load_weights(self, averaged: bool = True):
+        """-> params, stats; the averaged ones where there are some."""
+        suffix = ".ema" if averaged and list(self.folder.glob("*.ema.safetensors")) else ""
+        like = jax.eval_shape(self.family.init, jax.random.key(0))
+        empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+        return weights.load(self.folder, *empty, suffix, self.family.aliases)
+
+
+def build(name: str, options: dict[str, Any]) -> Functional:
+    """The family of a name or a path, with those of the options that are its constructor's."""
+    cls = find.family(name)
+    lists = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.of(cls.__init__, options).items()}
+    return Functional(cls(**lists))
+
+
+def provenance() -> dict[str, str]:
+    """What it takes to make a run again."""
+    packages = {name: version(name) for name in ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")}
+    device = jax.devices()[0]
+    where = {"python": platform.python_version(), "device": f"{jax.device_count()} x {device.device_kind}"}
+    return {"jaxgen": __version__, "commit": commit(), **packages, **where}
+
+
+def commit():
+    """The commit of a checkout, "" elsewhere."""
+    try:
+        git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -1,0 +1,45 @@
+"""Samples of a run: `jaxgen sample`, or `jaxgen.sample(...)`."""
+
+from pathlib import Path
+from typing import Literal
+
+import jax
+import numpy as np
+
+from jaxgen import pictures
+from jaxgen.errors import UserError
+from jaxgen.run import Run
+
+
+def sample(
+    run: str,  # the folder of a run
+    count: int = 64,  # how many images
+    seed: int = 0,  # of the noise; image i is the same for every count and batch
+    batch: int = 100,  # how many are made in a call
+    weights: Literal["averaged", "raw"] = "averaged",  # averaged where there are some
+    out: str | None = None,  # FILE.png (a grid) or FILE.npz (array `image`); else RUN/samples/seed_S.png
+) -> np.ndarray:
+    """Images (count, H, W, C), uint8, of the weights of a run, written to a file as well."""
+    if count < 1 or batch < 1:
+        raise UserError(f"count and batch: expected at least 1, got {count} and {batch}.")
+    folder = Run(run)
+    made = images(folder.family, *folder.load_weights(weights == "averaged"), count, seed, batch)
+    path = Path(out or folder.folder / "samples" / f"seed_{seed}.png")
+    if path.suffix not in (".png", ".npz"):
+        raise UserError(f"{path}: expected FILE.png or FILE.npz.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(path, image=made) if path.suffix == ".npz" else pictures.grid(made, path)
+    print(f"{path}: {count} images")
+    return made
+
+
+def images(family, params, stats, count, seed, batch):
+    """(count, H, W, C) uint8; every call makes `batch` images, of which the last may be too many."""
+
+    @jax.jit
+    def some(params, stats, key, first):
+        return family.sample(params, stats, family.draw_sample(key, batch, first=first))
+
+    key, image = jax.random.key(seed), family.inputs(batch)["image"]
+    made = [np.asarray(some(params, stats, key, first)) for first in range(0, count, batch)]
+    return pictures.to_uint8(np.concatenate(made)[:count], image.low, image.high)

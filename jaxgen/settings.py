@@ -1,0 +1,105 @@
+"""What a run can be told: the arguments of `train`, of the family's constructor and of its optimizers, in one flat list.
+A recipe gives them other defaults."""
+
+import dataclasses
+import functools
+import inspect
+import io
+import tokenize
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from jaxgen.errors import UserError
+
+
+def parameters(cls, loop) -> dict[str, inspect.Parameter]:
+    """{option: parameter} of the loop, of the family and of its optimizers."""
+    merged: dict[str, inspect.Parameter] = {}
+    for function in (loop, cls.__init__, cls.optimizers):
+        for name, parameter in inspect.signature(function).parameters.items():
+            if name not in ("self", "family", "options") and merged.setdefault(name, parameter) is not parameter:
+                raise UserError(
+                    f"{cls.__module__}: the option {name!r} has two meanings. Rename the family's argument."
+                )
+    return merged
+
+
+def defaults(cls, loop, recipe: str) -> dict[str, Any]:
+    """{option: value} of a recipe; what it does not say is the signature's default."""
+    values = {name: parameter.default for name, parameter in parameters(cls, loop).items()}
+    told = cls.recipes[recipe].chosen | cls.recipes[recipe].printed if recipe else {}
+    return values | told | {"recipe": recipe}
+
+
+def choose(cls, recipe: str | None, data: str | None) -> str:
+    """The recipe asked for; that for the digits where these are the data; else the first."""
+    recipes = getattr(cls, "recipes", {})
+    if recipe and recipe not in recipes:
+        near = ", ".join(get_close_matches(recipe, recipes, 1)) or ", ".join(recipes) or "none"
+        raise UserError(f"unknown recipe {recipe!r}. There is: {near}.")
+    return recipe or ("digits" if data == "digits" and "digits" in recipes else next(iter(recipes), ""))
+
+
+def resolve(cls, loop, given: dict[str, Any]) -> dict[str, Any]:
+    """Every option of a run: those given, else the recipe's, else the defaults."""
+    known = parameters(cls, loop)
+    for name in given:
+        if name not in known:
+            near = get_close_matches(name, known, 1)
+            raise UserError(
+                f"unknown option {name!r}. "
+                + (f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}.")
+            )
+    values = defaults(cls, loop, choose(cls, given.get("recipe"), given.get("data")))
+    if "epochs" in given and "steps" not in given:
+        values["steps"] = None  # a length that is given replaces the recipe's, whichever way that is counted
+    return values | given
+
+
+def of(function, settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that are arguments of `function`."""
+    return {name: settings[name] for name in inspect.signature(function).parameters if name in settings}
+
+
+def comments(function) -> dict[str, str]:
+    """{argument: the comment behind it}: the documentation of an argument stands beside it."""
+    lines = io.StringIO(inspect.getsource(function)).readline
+    found, name = {}, None
+    for token in tokenize.generate_tokens(lines):
+        if token.type == tokenize.NAME and token.line.strip().startswith(token.string):
+            name = token.string
+        elif token.type == tokenize.COMMENT and name and token.line.strip().startswith(name):
+            found.setdefault(name, token.string.lstrip("# "))
+    return {key: text for key, text in found.items() if key in inspect.signature(function).parameters}
+
+
+def form(cls, loop, values):
+    """A dataclass of all options with these values as defaults, from which tyro makes a command line."""
+    told = comments(loop) | comments(cls.__init__) | comments(cls.optimizers)
+    fields = [
+        (name, *field(parameter.annotation, values[name], told.get(name)))
+        for name, parameter in parameters(cls, loop).items()
+    ]
+    return dataclasses.make_dataclass(cls.__name__, fields)
+
+
+def field(annotation, value, told, positional=False):
+    import tyro
+
+    extra = [tyro.conf.arg(help=told)] if told else []
+    extra += [tyro.conf.Positional] if positional else []
+    kind = functools.reduce(lambda kind, more: Annotated[kind, more], extra, annotation)
+    return (kind,) if value is inspect.Parameter.empty else (kind, dataclasses.field(default=value))
+
+
+def call(function, arguments, prog, positional):
+    """`function` with its arguments from a command line, one of them without its name."""
+    import tyro
+
+    told = comments(function)
+    fields = [
+        (name, *field(parameter.annotation, parameter.default, told.get(name), name == positional))
+        for name, parameter in inspect.signature(function).parameters.items()
+    ]
+    form = dataclasses.make_dataclass(function.__name__, fields)
+    return function(**vars(tyro.cli(form, args=arguments, prog=prog, description=function.__doc__)))

@@ -1,0 +1,292 @@
+"""Every layer against torch.nn in float64: values, gradients, second derivatives, running statistics.
+
+A case is the text of a constructor, which both packages read, torch's shape of the input, and what is done to the input.
+"""
+
+from itertools import product
+from random import Random
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from flax import nnx
+from flax.traverse_util import flatten_dict, unflatten_dict
+
+from jaxgen import nn, weights
+from jaxgen.functional import Functional
+
+# Compiling is nearly all the time of these tests, and the formulas are the same without the passes that make them fast.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def blocks(Module, nn):
+    """A net with a ModuleList, for either package."""
+
+    class Blocks(Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Linear(3, 4)
+            self.blocks = nn.ModuleList([nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4)) for _ in range(3)])
+
+        def forward(self, x):
+            x = self.stem(x)
+            for block in self.blocks:
+                x = x + block(x)
+            return x * len(self.blocks) + self.blocks[-1][1:](x) + self.blocks[0][0](x) * len(self.blocks[1])
+
+        __call__ = forward
+
+    return Blocks
+
+
+def ties(x):
+    return np.round(x)
+
+
+def nans(x):
+    x[0, 0, 2, 3] = x[1, 1, 0, 0] = x[1, 1, 0, 1] = np.nan
+    return x
+
+
+def kinks(x):
+    x.flat[:5] = 0.0, -0.0, 1e-30, -1e-30, 1.0
+    return x
+
+
+def large(x):
+    x.flat[:8] = 30, -30, 40, -40, 800, -800, 1000, -1000
+    return x
+
+
+def far(x):
+    return 3 * x + 100
+
+
+def tokens(x):
+    return np.abs(4 * x).astype(int) % 7
+
+
+def convolutions():
+    """Every kernel, stride and dilation on each axis, the two axes never alike; the other arguments take turns."""
+    axes = list(product(range(1, 6), (1, 2, 3), (1, 2, 3)))
+    Random(0).shuffle(axes)
+    for i, pairs in enumerate(zip(axes, axes[1:] + axes[:1], strict=True)):
+        k, s, d = zip(*pairs, strict=True)
+        p, groups, bias = (i % 4, i // 4 % 3), (1, 2, 4)[i % 3], i % 2 == 0
+        out = (4, 8)[i // 3 % 2]
+        reach = [d[j] * (k[j] - 1) + 1 for j in (0, 1)]
+        size = [max(reach[j] - 2 * p[j], 1) + (i + j) % 5 for j in (0, 1)]
+        yield f"Conv2d(4, {out}, {k}, {s}, {p}, {d}, {groups}, {bias})", (2, 4, *size)
+        extra = tuple((i + j) % max(s[j], d[j]) for j in (0, 1))
+        size = [1 + max(-(-(2 * p[j] + 1 - reach[j] - extra[j]) // s[j]), 0) + (i + j) % 4 for j in (0, 1)]
+        yield f"ConvTranspose2d(4, {out}, {k}, {s}, {p}, {extra}, {groups}, {bias}, {d})", (2, 4, *size)
+
+
+def batch_norms():
+    for momentum, affine, tracks in product((0.1, 0.7, None), (True, False), (True, False)):
+        yield f"BatchNorm2d(3, 0.01, {momentum}, {affine}, {tracks})", (4, 3, 3, 2)
+        yield f"BatchNorm1d(3, 0.01, {momentum}, {affine}, {tracks})", (5, 3) if affine == tracks else (4, 3, 3)
+
+
+CASES = [
+    ("Linear(5, 7)", (3, 5)),
+    ("Linear(6, 6)", (2, 4, 6)),
+    ("Linear(6, 3, bias=False)", (4, 6)),
+    ("Conv2d(3, 5, 1)", (2, 3, 5, 6)),
+    ("Conv2d(3, 6, 2, 2, bias=False)", (2, 3, 7, 9)),
+    ("Conv2d(3, 6, 3, 1, 1)", (2, 3, 8, 5)),
+    ("Conv2d(3, 6, 3, 2, 1)", (2, 3, 8, 6)),
+    ("Conv2d(3, 6, 3, 2, 1)", (2, 3, 7, 9)),
+    ("Conv2d(4, 6, 4, 2, 1, bias=False)", (2, 4, 8, 7)),
+    ("Conv2d(6, 6, 5, 2, 2, groups=6)", (2, 6, 8, 6)),
+    ("Conv2d(3, 6, 7, 4, 3)", (1, 3, 13, 12)),
+    ("ConvTranspose2d(5, 4, 4)", (2, 5, 1, 1)),
+    ("ConvTranspose2d(4, 3, 4, 2, 1, bias=False)", (2, 4, 4, 5)),
+    ("ConvTranspose2d(4, 3, 3, 2, 1, 1)", (2, 4, 4, 3)),
+    ("ConvTranspose2d(4, 4, 5, 3, 2, 2, 4)", (2, 4, 3, 4)),
+    *convolutions(),
+    ("BatchNorm1d(5)", (8, 5)),
+    ("BatchNorm1d(5)", (4, 5, 3)),
+    ("BatchNorm1d(5)", (1, 5, 3), far),
+    ("BatchNorm2d(3)", (4, 3, 3, 5)),
+    ("BatchNorm2d(3)", (1, 3, 2, 1), far),
+    *batch_norms(),
+    ("GroupNorm(2, 6)", (2, 6, 3, 4)),
+    ("GroupNorm(3, 6, eps=0.01)", (2, 6, 5), far),
+    ("GroupNorm(1, 6, affine=False)", (3, 6)),
+    ("GroupNorm(6, 6)", (2, 6, 3, 2)),
+    ("GroupNorm(3, 3)", (2, 3, 1, 1)),
+    ("LayerNorm(8)", (3, 8)),
+    ("LayerNorm([8], 0.01)", (2, 3, 8), far),
+    ("LayerNorm(8, bias=False)", (2, 3, 8)),
+    ("LayerNorm(8, elementwise_affine=False)", (2, 8)),
+    ("LayerNorm((3, 4, 5))", (2, 3, 4, 5)),
+    ("LayerNorm((3, 4, 5), bias=False)", (2, 3, 4, 5)),
+    ("InstanceNorm2d(4)", (2, 4, 3, 5)),
+    ("InstanceNorm2d(4, eps=0.01, affine=True)", (2, 4, 5, 1), far),
+    ("Embedding(7, 4)", (3, 5), tokens),
+    ("Dropout()", (4, 6)),
+    ("Dropout(0.2)", (2, 3, 4, 5)),
+    ("Dropout(0.0)", (4, 6)),
+    ("MaxPool2d(2)", (2, 3, 6, 7), ties),
+    ("MaxPool2d(3, 2, 1)", (2, 3, 8, 7), ties),
+    ("MaxPool2d(3, 2, 1)", (2, 3, 8, 7), nans),
+    ("MaxPool2d((2, 3), (1, 2), (1, 0), (2, 1))", (2, 3, 7, 6), ties),
+    ("MaxPool2d(3, 1, 2, dilation=2)", (2, 3, 5, 6), ties),
+    ("AvgPool2d(2)", (2, 3, 7, 6)),
+    ("AvgPool2d(3, 2, 1)", (2, 3, 7, 8)),
+    ("AvgPool2d((3, 2), (1, 2), (1, 0), count_include_pad=False)", (2, 3, 5, 7)),
+    ("AvgPool2d(4, 3, 2, count_include_pad=False)", (2, 3, 5, 8)),
+    ("Upsample(scale_factor=2)", (2, 3, 3, 4)),
+    ("Upsample(scale_factor=1.5)", (2, 3, 7, 5)),
+    ("Upsample(scale_factor=(2.3, 0.6))", (2, 3, 5, 7)),
+    ("Upsample(size=(7, 3))", (2, 3, 5, 8)),
+    ("Upsample(size=1)", (2, 3, 5, 8)),
+    *[
+        (f"Upsample({size}, mode='bilinear', align_corners={align})", (2, 3, *shape))
+        for align in (True, False)
+        for size, shape in [
+            ("scale_factor=2", (4, 5)),
+            ("scale_factor=1.5", (7, 5)),
+            ("scale_factor=(0.4, 3)", (7, 1)),
+            ("size=(3, 9)", (8, 5)),
+            ("size=1", (4, 5)),
+            ("size=(1, 4)", (1, 7)),
+        ]
+    ],
+    ("Upsample(scale_factor=3, mode='bilinear')", (2, 3, 2, 4)),
+    ("Flatten()", (2, 3, 4, 5)),
+    ("Flatten()", (3, 6)),
+    ("Unflatten(1, (3, 4, 5))", (2, 60)),
+    *[
+        (layer, (4, 8), edge)
+        for edge in (kinks, large)
+        for layer in (
+            "ReLU()",
+            "LeakyReLU()",
+            "LeakyReLU(0.2)",
+            "GELU()",
+            "GELU('tanh')",
+            "SiLU()",
+            "Sigmoid()",
+            "Tanh()",
+        )
+    ],
+    ("Sequential(Linear(5, 4), Sequential(BatchNorm1d(4), ReLU()), Linear(4, 2))", (6, 5)),
+    (
+        "Sequential(Unflatten(1, (4, 3, 3)), Sequential(ConvTranspose2d(4, 6, 4, 2, 1, bias=False), BatchNorm2d(6)),"
+        " LeakyReLU(0.2), Upsample(scale_factor=2), Conv2d(6, 3, 3, padding=1), Dropout(0.4), Flatten(), Linear(432, 2))",
+        (4, 36),
+    ),
+    ("Blocks()", (5, 3)),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_layer_is_torchs(case):
+    compare(*case)
+
+
+def compare(text, shape, edge=lambda x: x):
+    random = np.random.default_rng(0)
+    x = edge(random.normal(size=shape))
+    changes = "BatchNorm" in text or "Dropout" in text
+    calls = [(x, True), (x[::-1] * 2 + 1, True), (x, False)] if changes else [(x, True)]
+    layer = eval(text, {**vars(torch.nn), "Blocks": blocks(torch.nn.Module, torch.nn)}).double()
+    state_dict = {key: randomised(key, value, random) for key, value in layer.state_dict().items()}
+    layer.load_state_dict({key: torch.from_numpy(value) for key, value in state_dict.items()})
+    probes = {name: random.normal(size=value.shape) for name, value in layer.named_parameters()}
+    probes |= {"x": random.normal(size=shape), "y": random.normal(size=layer.eval()(torch.from_numpy(x)).shape)}
+    want = there(layer, calls, probes)
+    assert_same(here(text, calls, state_dict, probes), want)
+
+
+def randomised(key, value, random):
+    if key.endswith("num_batches_tracked"):
+        return np.array(3)
+    return random.uniform(0.5, 2, value.shape) if key.endswith("running_var") else random.normal(size=value.shape)
+
+
+def there(layer, calls, probes):
+    """{what: array} of each call: y, the gradients of <probe, sin y> by the input and each parameter, the gradients of
+    <probes, those gradients>, and the statistics after it."""
+    found = {}
+    for i, (x, train) in enumerate(calls):
+        free = dict(layer.named_parameters()) | ({"x": torch.tensor(x, requires_grad=True)} if x.dtype == float else {})
+        gradients = lambda value: dict(
+            zip(free, torch.autograd.grad(value, free.values(), create_graph=True, materialize_grads=True), strict=True)
+        )
+        dot = lambda name, value: (torch.from_numpy(probes[name]) * value).sum()
+        torch.manual_seed(0)
+        y = layer.train(train)(free.get("x", torch.from_numpy(x)))
+        first = gradients(dot("y", y.sin()))
+        second = gradients(sum(dot(name, slope) for name, slope in first.items()))
+        found |= {f"{i} y": y, **titled(f"{i} by", first), **titled(f"{i} twice by", second)}
+        found |= titled(i, {name: value.clone() for name, value in layer.named_buffers()})
+    return {name: value.detach().numpy() for name, value in found.items()}
+
+
+def here(text, calls, state_dict, probes):
+    """The same of the layer here, in torch's layout."""
+    layer = Functional(eval(text, {**vars(nn), "Blocks": blocks(nnx.Module, nn)}))
+    empty = jax.tree.map(lambda x: np.empty(x.shape, x.dtype), jax.eval_shape(layer.init, jax.random.key(0)))
+    params, stats = weights.from_state_dict(*empty, state_dict)
+    flat = flatten_dict(params, sep=".")
+    probes = {name: last(text, x) if name in "xy" else x for name, x in probes.items()}
+    dot = lambda name, value: (probes[name] * value).sum()
+
+    def value(free, x, stats, train):
+        params = unflatten_dict({name: free[name] for name in flat}, sep=".")
+        y, stats = layer.apply(params, stats, free.get("x", x), train=train, mask=lambda _, *ask: kept(text, *ask))
+        return dot("y", jnp.sin(y)), (y, stats)
+
+    def record(x, stats, train):
+        free = flat | ({"x": x} if x.dtype == float else {})
+        slope = jax.grad(value, has_aux=True)
+        first, (y, moved) = slope(free, x, stats, train)
+        along = lambda free: sum(dot(name, g) for name, g in slope(free, x, stats, train)[0].items())
+        return {"y": y, **titled("by", first), **titled("twice by", jax.grad(along)(free))}, moved
+
+    found, record = {}, jax.jit(record, static_argnums=2, compiler_options=QUICK)
+    for i, (x, train) in enumerate(calls):
+        arrays, stats = record(last(text, x), stats, train)
+        arrays = {name: first(text, x) if name[-2:] in ("y", " x") else x for name, x in arrays.items()}
+        found |= titled(i, arrays | weights.to_state_dict({}, stats))
+    return found
+
+
+def titled(title, arrays):
+    return {f"{title} {name}": x for name, x in arrays.items()}
+
+
+def images(text, x):
+    return x.ndim == 4 or x.ndim == 3 and text.startswith(("BatchNorm1d", "GroupNorm"))
+
+
+def last(text, x):
+    return np.moveaxis(x, 1, -1) if images(text, x) else x
+
+
+def first(text, x):
+    return np.moveaxis(x, -1, 1) if images(text, x) else x
+
+
+def kept(text, shape, p):
+    """The mask that torch's Dropout draws."""
+    torch.manual_seed(0)
+    ones = first(text, np.ones(shape))
+    return last(text, torch.nn.functional.dropout(torch.from_numpy(ones).contiguous(), p).numpy() > 0)
+
+
+def assert_same(have, want):
+    """Within 1e-9 of each tensor's largest value; for a gradient at least of 1e-4 of the case's largest gradient, for some
+    gradients are zero but for rounding."""
+    assert have.keys() == want.keys()
+    size = {name: np.abs(x[np.isfinite(x)]).max(initial=0) for name, x in want.items()}
+    floor = 1e-4 * max((size[name] for name in want if "by " in name), default=0)
+    for name, x in want.items():
+        assert have[name].shape == x.shape and have[name].dtype == x.dtype, name
+        scale = max(size[name], floor) if "by " in name else size[name]
+        np.testing.assert_allclose(have[name], x, rtol=0, atol=1e-9 * scale, err_msg=name)
