@@ -19,7 +19,7 @@ class Data(NamedTuple):
 
 
 def load(name: str, folder: str | None = None) -> Data:
-    """`digits` (scikit-learn's, 8 pixels), `mnist` (a mnist.npz in `folder`, else in $JAXGEN_DATA, else in the user's
+    """`digits` (scikit-learn's, 8 pixels with a margin), `mnist` (a mnist.npz in `folder`, else in $JAXGEN_DATA, else in the user's
     cache), or a FILE.npz: arrays x_train, y_train, x_test, y_test, or image and label; images uint8 (N, H, W[, C])."""
     if name == "digits":
         return digits()
@@ -44,9 +44,10 @@ def cache():
 
 
 def digits():
-    """1797 handwritten digits (Alpaydin and Kaynak, UCI; in scikit-learn), a fixed tenth held out."""
+    """1797 handwritten digits (Alpaydin and Kaynak, UCI; in scikit-learn), a fixed tenth held out. Their 8 pixels are
+    filled to the edge; with a margin of 2 a digit takes as much of its image as MNIST's do."""
     bunch = needs("sklearn.datasets", "demo").load_digits()
-    images = np.round(bunch.images * (255 / 16)).astype(np.uint8)[..., None]
+    images = np.pad(np.round(bunch.images * (255 / 16)).astype(np.uint8), ((0, 0), (2, 2), (2, 2)))[..., None]
     return held_out("digits", {"image": images, "label": bunch.target.astype(np.int32)})
 
 

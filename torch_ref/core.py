@@ -80,13 +80,13 @@ def share(tree, turn, shares):
 
 @contextmanager
 def dropout(family, masks):
-    """Every Dropout multiplies with the masks given for its path, one for each call."""
+    """Every Dropout multiplies with the masks given for its path, one for each call; other hooks see what comes of it."""
 
     def given(waiting):
         return lambda layer, args, output: args[0] * next(waiting) / (1 - layer.p) if layer.training else args[0]
 
     layers = [(path, layer) for path, layer in family.named_modules() if isinstance(layer, nn.Dropout)]
-    hooks = [layer.register_forward_hook(given(iter(masks.get(path, ())))) for path, layer in layers]
+    hooks = [layer.register_forward_hook(given(iter(masks.get(path, ()))), prepend=True) for path, layer in layers]
     try:
         yield
     finally:

@@ -2,23 +2,24 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum, "none": lambda x: x}
 
 
-def reduced(elementwise, x, target, reduction):
+def reduced(name, elementwise, x, target, reduction):
     """(N,) against (N, 1) would give (N, N) in silence."""
     if x.shape != target.shape:
-        raise ValueError(f"a loss needs two arrays of one shape, got {x.shape} and {target.shape}")
+        raise ValueError(f"{name}: expected two arrays of one shape, got {x.shape} and {target.shape}")
     if reduction not in REDUCTIONS:
-        raise ValueError(f"reduction {reduction!r} is none of {', '.join(REDUCTIONS)}")
+        raise ValueError(f"{name}: reduction {reduction!r} is none of {', '.join(REDUCTIONS)}")
     return REDUCTIONS[reduction](elementwise(x, target))
 
 
-def binary_cross_entropy(p, target, reduction="mean"):
+def binary_cross_entropy(p, target, *, reduction="mean"):
     """p, target in [0, 1], of one shape; logarithms are clamped at -100."""
-    return reduced(clamped_cross_entropy, p, target, reduction)
+    return reduced("binary_cross_entropy", clamped_cross_entropy, p, target, reduction)
 
 
 @jax.custom_vjp
@@ -27,9 +28,9 @@ def clamped_cross_entropy(p, target):
 
 
 def clamped_cross_entropy_gradients(r, g):
-    """torch's: the clamp does not count, the denominator never falls below 1e-12."""
+    """torch's: the clamp does not count, the denominator never falls below 1e-12, a float32 whatever p is."""
     p, target = r
-    return g * (p - target) / jnp.maximum(p * (1 - p), 1e-12), g * (jnp.log1p(-p) - jnp.log(p))
+    return g * (p - target) / jnp.maximum(p * (1 - p), float(np.float32(1e-12))), g * (jnp.log1p(-p) - jnp.log(p))
 
 
 clamped_cross_entropy.defvjp(
@@ -37,29 +38,31 @@ clamped_cross_entropy.defvjp(
 )
 
 
-def binary_cross_entropy_with_logits(logits, target, reduction="mean"):
+def binary_cross_entropy_with_logits(logits, target, *, reduction="mean"):
     """The same of sigmoid(logits), at any size of the logits."""
-    return reduced(optax.sigmoid_binary_cross_entropy, logits, target, reduction)
+    return reduced("binary_cross_entropy_with_logits", optax.sigmoid_binary_cross_entropy, logits, target, reduction)
 
 
-def mse_loss(x, target, reduction="mean"):
-    return reduced(lambda x, target: (x - target) ** 2, x, target, reduction)
+def mse_loss(x, target, *, reduction="mean"):
+    return reduced("mse_loss", lambda x, target: (x - target) ** 2, x, target, reduction)
 
 
-def l1_loss(x, target, reduction="mean"):
-    return reduced(lambda x, target: magnitude(x - target), x, target, reduction)
+def l1_loss(x, target, *, reduction="mean"):
+    return reduced("l1_loss", lambda x, target: magnitude(x - target), x, target, reduction)
 
 
-def smooth_l1_loss(x, target, reduction="mean", beta=1.0):
+def smooth_l1_loss(x, target, *, reduction="mean", beta=1.0):
     """Quadratic below `beta`, and divided by it; L1 at beta 0."""
+    if beta < 0:
+        raise ValueError(f"smooth_l1_loss: beta must not be negative, got {beta}")
     if beta == 0:
-        return l1_loss(x, target, reduction)
+        return l1_loss(x, target, reduction=reduction)
 
     def huber(x, target):
         size = magnitude(x - target)
         return jnp.where(size < beta, 0.5 * (x - target) ** 2 / beta, size - 0.5 * beta)
 
-    return reduced(huber, x, target, reduction)
+    return reduced("smooth_l1_loss", huber, x, target, reduction)
 
 
 def magnitude(x):

@@ -1,17 +1,25 @@
 """Normalisation with torch.nn's defaults and running statistics; channels stand last. All variances take two passes:
 E[x^2] - E[x]^2 loses everything in float32 when the mean is large."""
 
+from math import gcd
+
 import jax.numpy as jnp
 from flax import nnx
-from jax.lax import rsqrt
+from jax.lax import rsqrt, stop_gradient
 
 from jaxgen import axis
 from jaxgen.nn.arrays import constant
+from jaxgen.nn.linear import check_image
 
 
-def total(x):
-    """(M, C) -> (C,): a sum over a batch as a product with ones, which compilers keep fast."""
-    return (jnp.ones((1, x.shape[0]), x.dtype) @ x)[0]
+def average(x):
+    """(M, C) -> (C,): means of blocks as products with ones, which compilers keep fast, then the mean of those as seen
+    from the first. One float32 that runs over a large batch loses three digits; a device's default precision more."""
+    blocks = gcd(x.shape[0], 256)
+    y = x.reshape(blocks, -1, x.shape[1])
+    means = jnp.matmul(jnp.ones((blocks, 1, y.shape[1]), x.dtype), y, precision="highest")[:, 0] / y.shape[1]
+    first = stop_gradient(means[0])
+    return first + (means - first).mean(0)
 
 
 def declare(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
@@ -26,7 +34,7 @@ def declare(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_runni
 
 
 def batch_norm(layer, x, ranks):
-    """Normalised by the global batch in training, by the running statistics otherwise; rows are all axes but the last."""
+    """Normalised by the global batch in training, else by the running statistics; rows are all axes but the last."""
     if x.ndim not in ranks or x.shape[-1] != layer.features:
         shapes = " or ".join(f"(N, {'..., ' * (rank > 2)}{layer.features}), {rank} axes" for rank in ranks)
         raise ValueError(f"{type(layer).__name__}: expected {shapes}, got {x.shape}")
@@ -44,9 +52,9 @@ def from_batch(layer, rows):
     if n == 1:
         name = type(layer).__name__
         raise ValueError(f"{name}: expected more than 1 value per channel in training, got rows {rows.shape}")
-    mean = axis.mean(total(rows) / rows.shape[0])
+    mean = axis.mean(average(rows))
     centred = rows - mean
-    var = axis.mean(total(centred**2) / rows.shape[0])
+    var = axis.mean(average(centred**2))
     if layer.training and layer.tracks:
         layer.num_batches_tracked[...] += 1
         momentum = 1 / layer.num_batches_tracked.astype(mean.dtype) if layer.momentum is None else layer.momentum
@@ -89,12 +97,14 @@ class GroupNorm(nnx.Module):
             raise ValueError(f"GroupNorm: {num_channels} channels must be a multiple of {num_groups} groups")
         self.weight = constant(1.0, num_channels) if affine else None
         self.bias = constant(0.0, num_channels) if affine else None
-        self.groups, self.eps = num_groups, eps
+        self.groups, self.channels, self.eps = num_groups, num_channels, eps
 
     def __call__(self, x):
-        g = x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
-        if g.shape[1] * g.shape[3] == 1:
+        if x.ndim < 2 or x.shape[-1] != self.channels:
+            raise ValueError(f"GroupNorm: expected (N, ..., {self.channels}), got {x.shape}")
+        if x.size == self.groups:  # torch's condition
             raise ValueError(f"GroupNorm: expected more than 1 value per group, got {x.shape}, {self.groups} groups")
+        g = x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
         y = standardise(g, (1, 3), self.eps).reshape(x.shape)
         return y if self.weight is None else y * self.weight + self.bias
 
@@ -102,12 +112,13 @@ class GroupNorm(nnx.Module):
 class InstanceNorm2d(nnx.Module):
     """(N, H, W, C), each channel of each sample by itself. torch's defaults: nothing learned, nothing tracked."""
 
-    def __init__(self, num_features, eps=1e-5, affine=False):
+    def __init__(self, num_features, eps=1e-5, *, affine=False):
         self.weight = constant(1.0, num_features) if affine else None
         self.bias = constant(0.0, num_features) if affine else None
-        self.eps = eps
+        self.channels, self.eps = num_features, eps
 
     def __call__(self, x):
+        check_image(self, x, self.channels)
         if x.shape[1] * x.shape[2] == 1:
             raise ValueError(f"InstanceNorm2d: expected more than 1 spatial value per channel, got {x.shape}")
         y = standardise(x, (1, 2), self.eps)
@@ -129,7 +140,7 @@ class LayerNorm(nnx.Module):
         last = self.shape if len(self.shape) == 1 else (*self.shape[1:], self.shape[0])
         if x.shape[-len(last) :] != last:
             raise ValueError(f"LayerNorm: expected last axes {last}, got {x.shape}")
-        y = standardise(x, tuple(range(-len(last), 0)), self.eps)
+        y = standardise(x, tuple(range(x.ndim - len(last), x.ndim)), self.eps)
         y = y if self.weight is None else y * self.laid(self.weight)
         return y if self.bias is None else y + self.laid(self.bias)
 
@@ -139,5 +150,7 @@ class LayerNorm(nnx.Module):
 
 
 def standardise(x, axes, eps):
-    centred = x - x.mean(axes, keepdims=True)
+    """Seen from the first value of each group, where a float32 mean keeps its digits however far from zero x is."""
+    near = x - stop_gradient(x[tuple(slice(1 if axis in axes else None) for axis in range(x.ndim))])
+    centred = near - near.mean(axes, keepdims=True)
     return centred * rsqrt((centred**2).mean(axes, keepdims=True) + eps)

@@ -2,23 +2,26 @@
 
 from functools import cache, reduce
 from itertools import product
+from math import prod
 
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
-from jaxgen.nn.linear import pair
+from jaxgen.nn.linear import check_image, pair
 
 
-def windows(x, kernel, stride, padding, fill, dilation=(1, 1)):
+def windows(pool, x, fill):
     """The values under each place of the kernel, one strided slice a place: kh * kw arrays (N, h, w, C)."""
+    check_image(pool, x)
+    name, (kernel, stride, padding, dilation) = type(pool).__name__, pool.how
     if any(2 * p > k for p, k in zip(padding, kernel, strict=True)):
-        raise ValueError(f"padding {padding} must be at most half of the kernel {kernel}")
+        raise ValueError(f"{name}: padding {padding} must be at most half of the kernel {kernel}")
     x = jnp.pad(x, ((0, 0), *((p, p) for p in padding), (0, 0)), constant_values=fill)
     reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
     stop = [(x.shape[1 + i] - reach[i] - 1) // stride[i] * stride[i] + 1 for i in (0, 1)]
     if min(stop) < 1:
-        raise ValueError(f"a kernel of {kernel} does not fit into an image of {x.shape[1:3]}, padding included")
+        raise ValueError(f"{name}: a kernel of {kernel} does not fit into images of {x.shape[1:3]}, padding included")
     starts = product(*(range(0, d * k, d) for d, k in zip(dilation, kernel, strict=True)))
     return [x[:, i : i + stop[0] : stride[0], j : j + stop[1] : stride[1]] for i, j in starts]
 
@@ -27,24 +30,24 @@ class MaxPool2d(nnx.Module):
     """The largest value under the kernel. Of equal ones the first gets the gradient, and NaN wins, as in torch."""
 
     def __init__(self, kernel_size, stride=None, padding=0, dilation=1):
-        self.kernel, self.stride = pair(kernel_size), pair(kernel_size if stride is None else stride)
-        self.padding, self.dilation = pair(padding), pair(dilation)
+        stride = kernel_size if stride is None else stride
+        self.how = pair(kernel_size), pair(stride), pair(padding), pair(dilation)
 
     def __call__(self, x):
         later = lambda best, value: jnp.where((value > best) | jnp.isnan(value), value, best)
-        return reduce(later, windows(x, self.kernel, self.stride, self.padding, -jnp.inf, self.dilation))
+        return reduce(later, windows(self, x, -jnp.inf))
 
 
 class AvgPool2d(nnx.Module):
     """The mean under the kernel; the padding counts as zeros unless `count_include_pad` is False."""
 
-    def __init__(self, kernel_size, stride=None, padding=0, count_include_pad=True):
-        self.kernel, self.stride = pair(kernel_size), pair(kernel_size if stride is None else stride)
-        self.padding, self.count_include_pad = pair(padding), count_include_pad
+    def __init__(self, kernel_size, stride=None, padding=0, *, count_include_pad=True):
+        stride = kernel_size if stride is None else stride
+        self.how, self.count_include_pad = (pair(kernel_size), pair(stride), pair(padding), (1, 1)), count_include_pad
 
     def __call__(self, x):
-        places = lambda x: sum(windows(x, self.kernel, self.stride, self.padding, 0))
-        inside = self.kernel[0] * self.kernel[1]
+        places = lambda x: sum(windows(self, x, 0))
+        inside = self.how[0][0] * self.how[0][1]
         return places(x) / (inside if self.count_include_pad else places(jnp.ones((1, *x.shape[1:3], 1), x.dtype)))
 
 
@@ -62,8 +65,11 @@ class Upsample(nnx.Module):
         self.mode, self.align_corners = mode, bool(align_corners)
 
     def __call__(self, x):
+        check_image(self, x)
         scale = self.scale if isinstance(self.scale, tuple) else (self.scale,) * 2
         size = self.size or tuple(int(np.floor(n * s)) for n, s in zip(x.shape[1:3], scale, strict=True))
+        if min(size) < 1:
+            raise ValueError(f"Upsample: images of {x.shape[1:3]} would become {size}")
         if self.mode == "nearest":
             rows, columns = (nearest(*each) for each in zip(x.shape[1:3], size, scale, strict=True))
             return x[:, rows][:, :, columns]
@@ -101,6 +107,8 @@ def flatten(x):
 
 def unflatten(x, size):
     """(N, C H W) -> (N, H, W, C); `size` is (C, H, W) as in torch."""
+    if x.shape[1:] != (prod(size),):
+        raise ValueError(f"Unflatten: expected (N, {prod(size)}) for images {size}, got {x.shape}")
     return jnp.moveaxis(x.reshape(x.shape[0], *size), 1, -1)
 
 

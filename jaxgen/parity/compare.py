@@ -16,6 +16,7 @@ class Row(NamedTuple):
     gate: float
     where: str
     compared: int
+    left_out: tuple[str, ...] = ()
 
     @property
     def ok(self):
@@ -23,7 +24,12 @@ class Row(NamedTuple):
 
     def __str__(self):
         verdict = "ok" if self.ok else f"FAILED at {self.where}"
-        return f"{self.level}: {self.error:.1e} of {self.gate:.0e} over {self.compared} arrays, {verdict}"
+        reason = (
+            f" (left out, their gradient is zero but for round-off: {', '.join(self.left_out)})"
+            if self.left_out
+            else ""
+        )
+        return f"{self.level}: {self.error:.1e} of {self.gate:.0e} over {self.compared} arrays, {verdict}{reason}"
 
 
 def compare(level, have, want, gate=FORWARD, scale=None, floor=0.0):
@@ -47,6 +53,13 @@ def error(a, b, scale, floor):
     a, b = a[finite], b[finite]
     unit = scale or max(np.abs(b).max(initial=0.0), floor) or 1.0
     return float(np.abs(a - b).max(initial=0.0) / unit)
+
+
+def structurally_zero(grads):
+    """The arrays whose gradient is nothing but round-off, as that of a bias before BatchNorm: Adam divides it by its own
+    size, so two right programs move these weights apart. A gradient of exactly zero moves nothing and is compared."""
+    bound = 1e-12 * largest(grads)
+    return tuple(key for key, x in grads.items() if 0 < np.abs(x).max(initial=0.0) <= bound)
 
 
 def largest(arrays):

@@ -4,12 +4,13 @@ from contextlib import contextmanager
 from functools import wraps
 
 import jax
+import numpy as np
 from flax import nnx
 
 
 @contextmanager
 def ours(family):
-    """{path: outputs} of what is applied meanwhile; inside jit these are tracers, to be returned."""
+    """{path: outputs} of what runs meanwhile, also inside jit, grad and scan: each call hands its values to the host."""
     outputs = {}
     classes = {type(layer) for _, layer in nnx.iter_modules(family.module)}
     calls = {cls: cls.__dict__["__call__"] for cls in classes if "__call__" in cls.__dict__}
@@ -18,8 +19,10 @@ def ours(family):
         @wraps(call)
         def tap(layer, *args):
             result = call(layer, *args)
-            if getattr(layer, "path", None):
-                outputs.setdefault(layer.path, []).extend(jax.tree.leaves(result))
+            if path := getattr(layer, "path", None):
+                for x in jax.tree.leaves(result):
+                    keep = lambda words, like=x: outputs.setdefault(path, []).append(from_words(words, like))
+                    jax.debug.callback(keep, to_words(x), ordered=True)
             return result
 
         return tap
@@ -28,6 +31,7 @@ def ours(family):
         cls.__call__ = tapped(call)
     try:
         yield outputs
+        jax.effects_barrier()
     finally:
         for cls, call in calls.items():
             cls.__call__ = call
@@ -50,3 +54,13 @@ def theirs(twin):
     finally:
         for hook in hooks:
             hook.remove()
+
+
+def to_words(x):
+    """JAX runs a callback in a thread that knows nothing of enable_x64 and would round its values to float32; as 32-bit
+    words they arrive as they are."""
+    return jax.lax.bitcast_convert_type(x, np.uint32) if x.dtype.itemsize == 8 else x
+
+
+def from_words(words, like):
+    return np.array(words, order="C").view(like.dtype).reshape(like.shape)

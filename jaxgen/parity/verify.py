@@ -8,7 +8,7 @@ import jax
 from jaxgen import core
 from jaxgen.errors import needs
 from jaxgen.parity import pairs, taps
-from jaxgen.parity.compare import UPDATE, Row, compare, largest
+from jaxgen.parity.compare import UPDATE, Row, compare, largest, structurally_zero
 
 STEPS = 3
 
@@ -35,8 +35,8 @@ def verify(case):
 
 
 def levels(case):
-    yield signatures(case)
     family, twin = pairs.build(case)
+    yield signatures(case, family, twin)
     txs, batches = family.optimizers(lr=pairs.LR), pairs.batches(family, STEPS)
     state = pairs.start(family, txs)
     names = compare_names(pairs.state_dict(state.params, state.stats), pairs.arrays(twin.state_dict()))
@@ -45,30 +45,25 @@ def levels(case):
         return
     pairs.give(twin, state.params, state.stats)
     batch, draws = pairs.at(batches, 0), family.draw(jax.random.key(0), pairs.at(batches, 0))
-    yield compare_outputs(family, twin, state, batch, draws)
-    yield from compare_players(family, twin, state, batch, draws)
+    *rows, zero = compare_players(family, twin, state, batch, draws)
+    yield from rows
     pairs.give(twin, state.params, state.stats)
-    yield from compare_steps(family, twin, txs, state, batches)
+    yield from compare_steps(family, twin, txs, state, batches, zero)
 
 
 def public(module):
     return {key: value for key, value in vars(module).items() if getattr(value, "__module__", "") == module.__name__}
 
 
-def signatures(case):
+def signatures(case, family, twin):
     """The same definitions with the same arguments, and the same declarations."""
     ours, theirs = (inspect.getmodule(cls) for cls in (case.ours, case.theirs))
     arguments = lambda x: str(inspect.signature(x.__init__ if inspect.isclass(x) else x))
     here, there = ({key: arguments(x) for key, x in public(m).items() if callable(x)} for m in (ours, theirs))
     odd = [key for key in here.keys() | there.keys() if here.get(key) != there.get(key)]
-    declared = lambda cls, key: getattr(cls, key, None)
-    fixed = [
-        key
-        for key in ("players", "simultaneous", "images", "small")
-        if not isinstance(declared(case.ours, key), property)
-    ]
-    odd += [key for key in fixed if declared(case.ours, key) != declared(case.theirs, key)]
-    return Row("signatures", float(len(odd)), 0.0, ", ".join(sorted(odd)), len(here) + len(fixed))
+    declared = ("players", "simultaneous", "images", "small")
+    odd += [key for key in declared if getattr(family, key, None) != getattr(twin, key, None)]
+    return Row("signatures", float(len(odd)), 0.0, ", ".join(sorted(odd)), len(here) + len(declared))
 
 
 def compare_names(have, want):
@@ -82,26 +77,37 @@ def compare_names(have, want):
     return Row("names", float(len(odd)), 0.0, ", ".join(sorted(odd)[:5]), len(want))
 
 
-def compare_outputs(family, twin, state, batch, draws):
-    """What every layer returns in every player's loss, in training; of several layers that differ, the first."""
-    torch = needs("torch", "verify")
-
-    @jax.jit
-    def outputs(params, stats, batch, draws):
-        with taps.ours(family) as tapped:
-            for player in family.players:
-                family.loss(player, params, stats, core.share(family, batch, 0), core.share(family, draws, 0))
-        return tapped
-
-    have = outputs(state.params, state.stats, batch, draws)
+def compare_players(family, twin, state, batch, draws):
+    """Each player's turn on its first share, in training: what every layer returns, the loss, the gradients; last, the
+    names of the weights whose gradients are but noise."""
     torch_core = needs("torch_ref.core", "verify")
-    shared = [torch_core.share(x, 0, core.shares(family)) for x in pairs.to_torch(family, (batch, draws))]
-    with torch.no_grad(), taps.theirs(twin.train()) as tapped:
-        for player in family.players:
-            with torch_core.dropout(twin, shared[1]["masks"][player]):
-                getattr(twin, f"{player}_loss")(*shared)
-    want = {path: [pairs.from_torch(x) for x in outputs] for path, outputs in tapped.items()}
-    return first_worst(numbered(have), numbered(want))
+    mine = core.share(family, batch, 0), core.share(family, draws, 0)
+    ours, theirs = ({"outputs": {}, "losses": {}, "gradients": {}} for _ in range(2))
+    for name, player in family.players.items():
+        told = lambda tree, name=name: {f"{name}: {key}": x for key, x in tree.items()}
+
+        @jax.jit
+        def turn(trained, state, batch, draws, name=name):
+            loss = lambda trained: family.loss(name, {**state.params, **trained}, state.stats, batch, draws)
+            return jax.grad(loss, has_aux=True)(trained)
+
+        with taps.ours(family) as outputs:
+            grads, (metrics, _) = turn(core.pick(state.params, player.trains), state, *mine)
+        for part, tree in zip(ours.values(), (numbered(outputs), metrics, pairs.state_dict(grads, {})), strict=True):
+            part |= told(tree)
+        pairs.give(twin, state.params, state.stats)
+        with taps.theirs(twin.train()) as outputs:
+            metrics, grads = torch_core.gradients(twin, name, *pairs.to_torch(family, mine))
+        outputs = {path: [pairs.from_torch(x) for x in calls] for path, calls in outputs.items()}
+        for part, tree in zip(
+            theirs.values(), (numbered(outputs), pairs.arrays(metrics), pairs.arrays(grads)), strict=True
+        ):
+            part |= told(tree)
+    yield first_worst(ours["outputs"], theirs["outputs"])
+    yield compare("losses", ours["losses"], theirs["losses"])
+    # a bias before BatchNorm has a gradient that is zero but for round-off: no scale of its own
+    yield compare("gradients", ours["gradients"], theirs["gradients"], floor=1e-4 * largest(theirs["gradients"]))
+    yield tuple(key.split(": ")[1] for key in structurally_zero(theirs["gradients"]))
 
 
 def numbered(outputs):
@@ -117,29 +123,7 @@ def first_worst(have, want):
     return shown._replace(compared=len(rows))
 
 
-def compare_players(family, twin, state, batch, draws):
-    """Each player's loss and gradients on its first share."""
-    torch_core = needs("torch_ref.core", "verify")
-    metrics, grads, there, wanted = {}, {}, {}, {}
-    mine = core.share(family, batch, 0), core.share(family, draws, 0)
-    for name, player in family.players.items():
-
-        def loss(trained, name=name):
-            return family.loss(name, {**state.params, **trained}, state.stats, *mine)
-
-        got, (told, _) = jax.jit(jax.grad(loss, has_aux=True))(core.pick(state.params, player.trains))
-        metrics |= {f"{name}: {key}": x for key, x in told.items()}
-        grads |= {f"{name}: {key}": x for key, x in pairs.state_dict(got, {}).items()}
-        pairs.give(twin, state.params, state.stats)
-        told, got = torch_core.gradients(twin.train(), name, *pairs.to_torch(family, mine))
-        there |= {f"{name}: {key}": x for key, x in pairs.arrays(told).items()}
-        wanted |= {f"{name}: {key}": x for key, x in pairs.arrays(got).items()}
-    yield compare("losses", metrics, there)
-    # a bias before BatchNorm has a gradient that is zero but for round-off: no scale of its own
-    yield compare("gradients", grads, wanted, floor=1e-4 * largest(wanted))
-
-
-def compare_steps(family, twin, txs, state, batches):
+def compare_steps(family, twin, txs, state, batches, zero):
     """Optimiser steps: after each of them metrics, weights, statistics and averages; after the last, samples."""
     torch_core = needs("torch_ref.core", "verify")
     update, optimizers = pairs.updates(family, txs), twin.optimizers(lr=pairs.LR)
@@ -150,21 +134,25 @@ def compare_steps(family, twin, txs, state, batches):
         state, have = update(state, batch, draws)
         want = torch_core.update(twin.train(), optimizers, *pairs.to_torch(family, (batch, draws)))
         average = torch_core.average(average, twin)
-        rows += [compare("metrics", have, pairs.arrays(want)), *compare_state(state, twin, average)]
+        rows += [compare("metrics", have, pairs.arrays(want)), *compare_state(state, twin, average, zero)]
     for level in dict.fromkeys(row.level for row in rows):
         yield max((row for row in rows if row.level == level), key=lambda row: row.error)
     yield compare_samples(family, twin, state)
 
 
-def compare_state(state, twin, average):
+def compare_state(state, twin, average, zero):
     learned = {key for key, _ in twin.named_parameters()}
-    part = lambda tree, wanted: {key: value for key, value in tree.items() if (key in learned) == wanted}
-    have, want = pairs.state_dict(state.params, state.stats), pairs.arrays(twin.state_dict())
-    yield compare("weights", part(have, True), part(want, True), UPDATE, scale=pairs.LR)
-    yield compare("statistics", part(have, False), part(want, False))
-    have, want = pairs.state_dict(state.ema["params"], state.ema["stats"]), pairs.arrays(average)
-    yield compare("averages", part(have, True), part(want, True), UPDATE, scale=pairs.LR)
-    yield compare("averages", part(have, False), part(want, False))
+
+    def both(level, have, want):
+        have, want = pairs.state_dict(**have), pairs.arrays(want)
+        part = lambda tree, wanted: {
+            key: x for key, x in tree.items() if key not in zero and (key in learned) == wanted
+        }
+        weights = compare(level, part(have, True), part(want, True), UPDATE, scale=pairs.LR)
+        return weights._replace(left_out=zero), compare("statistics", part(have, False), part(want, False))
+
+    yield from both("weights", {"params": state.params, "stats": state.stats}, twin.state_dict())
+    yield from both("averages", state.ema, average)
 
 
 def compare_samples(family, twin, state):

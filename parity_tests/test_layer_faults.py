@@ -1,0 +1,130 @@
+"""Faults planted in the layers, one change in the text of jaxgen/nn each: the comparisons must see them all."""
+
+import inspect
+from functools import partial
+from importlib import import_module
+
+import pytest
+import test_layers
+import test_losses
+from test_layer_edges import compare_float32, compare_initial
+
+from jaxgen import nn
+
+layer, loss = test_layers.compare, partial(test_losses.compare, order=1, reduction="mean")
+PACKAGE = [nn, *(import_module(f"jaxgen.nn.{file}") for file in ("convolutions", "linear", "norms", "spatial"))]
+
+# what it is: (file, right, wrong, comparison, its arguments)
+FAULTS = {
+    "biased running variance": ("norms", "var * n / (n - 1)", "var", layer, "BatchNorm2d(3)", (4, 3, 3, 5)),
+    "momentum of the old": (
+        "norms", "+= momentum * (mean", "+= (1 - momentum) * (mean", layer, "BatchNorm1d(5)", (8, 5)),
+    "momentum None as 0.1": (
+        "norms", "1 / layer.num_batches_tracked.astype(mean.dtype)", "0.1",
+        layer, "BatchNorm1d(3, 0.01, None, True, True)", (5, 3)),
+    "evaluation by the batch": ("norms", "if layer.training or", "if True or", layer, "BatchNorm1d(5)", (8, 5)),
+    "batch norm's eps": (
+        "norms", "num_features, eps=1e-5, momentum", "num_features, eps=1e-3, momentum",
+        layer, "BatchNorm1d(5)", (8, 5)),
+    "group norm's eps": (
+        "norms", "num_channels, eps=1e-5", "num_channels, eps=1e-6", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+    "layer norm's eps": (
+        "norms", "normalized_shape, eps=1e-5", "normalized_shape, eps=1e-6", layer, "LayerNorm(8)", (3, 8)),
+    "group norm's bias missing": (
+        "norms", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return y if self.weight is None else"
+        " y * self.weight + self.bias", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return y if"
+        " self.weight is None else y * self.weight", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+    "layer norm's affine laid out as NHWC": (
+        "norms", "jnp.moveaxis(array[...], 0, -1)", "array[...].reshape(*self.shape[1:], -1)",
+        layer, "LayerNorm((3, 4, 5))", (2, 3, 4, 5)),
+    "variance in one pass": (
+        "norms", "(centred**2).mean(axes, keepdims=True)",
+        "(x**2).mean(axes, keepdims=True) - x.mean(axes, keepdims=True) ** 2",
+        compare_float32, "GroupNorm(4, 16)", (4, 16, 8, 8)),
+    "batch variance in one pass": (
+        "norms", "axis.mean(average(centred**2))", "axis.mean(average(rows**2)) - mean**2",
+        compare_float32, "BatchNorm2d(8)", (16, 8, 6, 5)),
+    "a sum that runs over all rows": (
+        "norms", "blocks = gcd(x.shape[0], 256)", "blocks = 1", compare_float32, "BatchNorm2d(8)", (64, 8, 16, 16)),
+    "tanh for erf": ("activations", 'approximate="none"', 'approximate="tanh"', layer, "GELU()", (4, 8)),
+    "slope": ("activations", "negative_slope=0.01", "negative_slope=0.2", layer, "LeakyReLU()", (4, 8)),
+    "slope at 0": ("activations", "x > 0", "x >= 0", layer, "LeakyReLU()", (4, 8), test_layers.kinks),
+    "relu's gradient at 0": (
+        "activations", "jax.nn.relu(x)", "jnp.maximum(x, 0)", layer, "ReLU()", (4, 8), test_layers.kinks),
+    "dropout without its scale": ("activations", " / (1 - self.p)", "", layer, "Dropout(0.2)", (4, 6)),
+    "asymmetric padding": (
+        "convolutions", "(n, n) for n in p", "(n - 1, n) for n in p", layer, "Conv2d(3, 6, 3, 2, 1)", (2, 3, 8, 6)),
+    "kernel not flipped": (
+        "convolutions", "[:, :, ::-1, ::-1]", "", layer, "ConvTranspose2d(4, 3, 4, 2, 1, bias=False)", (2, 4, 4, 5)),
+    "second derivative cut, by the kernel": (
+        "convolutions", "(conv_input(g, r[1], how,", "(conv_input(g, lax.stop_gradient(r[1]), how,",
+        layer, "Conv2d(3, 6, 3, 2, 1)", (2, 3, 8, 6)),
+    "second derivative cut, by the input": (
+        "convolutions", "conv_weight(r[0], g, how,", "conv_weight(lax.stop_gradient(r[0]), g, how,",
+        layer, "Conv2d(3, 6, 3, 2, 1)", (2, 3, 8, 6)),
+    "convolution's bias missing": (
+        "linear", "y = conv(x, self.weight[...], self.how)\n        return y if self.bias is None else y + self.bias",
+        "return conv(x, self.weight[...], self.how)", layer, "Conv2d(3, 5, 1)", (2, 3, 5, 6)),
+    "square kernel not transposed": ("linear", "self.weight.T", "self.weight", layer, "Linear(6, 6)", (2, 4, 6)),
+    "output padding on the other side": (
+        "linear", "y = conv_input(x, self.weight[...], self.how, size)",
+        "y = jnp.roll(conv_input(x, self.weight[...], self.how, size), 1, (1, 2))",
+        layer, "ConvTranspose2d(4, 3, 3, 2, 1, 1)", (2, 4, 4, 3)),
+    "transposed fan-in of the inputs": (
+        "linear", "fan_in(in_channels, out_channels // groups, *kernel)",
+        "uniform(1 / math.sqrt(in_channels * math.prod(kernel)), in_channels, out_channels // groups, *kernel)",
+        compare_initial, "ConvTranspose2d(64, 512, (4, 3), groups=4)"),
+    "normal for uniform": (
+        "linear", "fan_in(out_features, in_features)",
+        "normal(0.0, (3 * in_features) ** -0.5, out_features, in_features)", compare_initial, "Linear(1500, 700)"),
+    "flattened as NHWC": (
+        "spatial", "jnp.moveaxis(x, -1, 1).reshape(x.shape[0], -1)", "x.reshape(x.shape[0], -1)",
+        layer, "Flatten()", (2, 3, 4, 5)),
+    "align_corners ignored": (
+        "spatial", "if align_corners:", "if False:",
+        layer, "Upsample(scale_factor=2, mode='bilinear', align_corners=True)", (2, 3, 4, 5)),
+    "scale recomputed from sizes": (
+        "spatial", "1 / scale if scale else length / size", "length / size",
+        layer, "Upsample(scale_factor=1.5, mode='bilinear', align_corners=False)", (2, 3, 7, 5)),
+    "the last of equal values": (
+        "spatial", "value > best", "value >= best", layer, "MaxPool2d(3, 2, 1)", (2, 3, 8, 7), test_layers.ties),
+    "NaN overlooked": (
+        "spatial", " | jnp.isnan(value)", "", layer, "MaxPool2d(3, 2, 1)", (2, 3, 8, 7), test_layers.nans),
+    "padding not counted": (
+        "spatial", "inside if self.count_include_pad else", "inside if False else",
+        layer, "AvgPool2d(3, 2, 1)", (2, 3, 7, 8)),
+    "not divided by beta": (
+        "losses", "(x - target) ** 2 / beta", "(x - target) ** 2",
+        partial(loss, beta=0.25), "smooth_l1_loss", test_losses.KINKS),
+    "|x|'s gradient at 0": (
+        "losses", "x * jax.lax.stop_gradient(jnp.sign(x))", "jnp.abs(x)", loss, "l1_loss", test_losses.KINKS),
+    "gradient through the clamp": (
+        "losses", "jnp.maximum(p * (1 - p), float(np.float32(1e-12)))", "(p * (1 - p))",
+        loss, "binary_cross_entropy", test_losses.ENDS),
+    "half the square": (
+        "losses", "(x - target) ** 2, x", "0.5 * (x - target) ** 2, x", loss, "mse_loss", test_losses.FAR),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_fault_is_seen(name, monkeypatch):
+    file, right, wrong, compare, *case = FAULTS[name]
+    if compare is layer:
+        assert tuple(case) in test_layers.CASES  # where it passes without the fault
+    else:
+        compare(*case)
+    plant(monkeypatch, import_module(f"jaxgen.nn.{file}"), right, wrong)
+    with pytest.raises(AssertionError):
+        compare(*case)
+
+
+def plant(monkeypatch, module, right, wrong):
+    """What the changed text defines takes the place of what the true one does, in the whole package."""
+    text = inspect.getsource(module)
+    assert text.count(right) == 1
+    faulty = dict(vars(module))
+    exec(compile(text.replace(right, wrong), module.__file__, "exec"), faulty)
+    for name, value in vars(module).items():
+        for user in PACKAGE:
+            if vars(user).get(name) is value and faulty[name] is not value:
+                monkeypatch.setattr(user, name, faulty[name])

@@ -1,0 +1,111 @@
+"""One pure step, however it is run: several donated steps of each way, found equal to plain jit."""
+
+from functools import cache, partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from pairs_of_names import FIRST
+
+from jaxgen import core, parallel
+from jaxgen.functional import Functional
+from jaxgen.parity import pairs
+from jaxgen.parity.compare import UPDATE, compare
+
+STEPS = 3
+ROOTS = jax.random.split(jax.random.key(3), 2)
+
+
+def loop(run, state, batches, root):
+    """STEPS calls; each donates the state that the last one returned."""
+    trace = []
+    for i in range(STEPS):
+        given, (state, metrics) = state, run(state, pairs.at(batches, i), root)
+        assert all(leaf.is_deleted() for leaf in jax.tree.leaves((given.params, given.opt))), "not donated"
+        trace.append(metrics)
+    return state, jax.tree.map(lambda *x: np.stack(x), *trace)
+
+
+WAYS = {
+    "sharded": lambda step: partial(loop, parallel.sharded(step)),
+    "pmap": lambda step: partial(loop, parallel.pmap(step)),
+    "many": lambda step: parallel.jit(parallel.many(step)),
+    "sharded many": lambda step: parallel.sharded(parallel.many(step), axis=1),
+    "pmap many": lambda step: parallel.pmap(parallel.many(step), axis=1),
+}
+
+
+@cache
+def plain(name):
+    """-> step, a function that makes a state, the batches, what plain jit makes of them."""
+    case = FIRST[name]
+    family = Functional(case.ours(**case.arguments))
+    txs, batches = family.optimizers(lr=pairs.LR), pairs.batches(family, STEPS)
+    step, start = partial(core.step, family, txs), jax.jit(partial(core.init, family, txs, averaged=True))
+    return step, start, batches, loop(parallel.jit(step), start(ROOTS[0]), batches, ROOTS[0])
+
+
+def assert_same_state(have, want):
+    """Weights within 1e-8 of the learning rate; statistics and averages within 1e-9 of their scale."""
+    part = lambda state, name: pairs.state_dict(getattr(state, name), {})
+    rows = [
+        compare("weights", part(have, "params"), part(want, "params"), UPDATE, scale=pairs.LR),
+        compare("statistics", part(have, "stats"), part(want, "stats")),
+        compare("averages", pairs.state_dict(**have.ema), pairs.state_dict(**want.ema)),
+    ]
+    assert all(row.ok for row in rows), rows
+
+
+@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("way", WAYS)
+def test_same_as_jit(name, way):
+    step, start, batches, (want, told) = plain(name)
+    have, metrics = WAYS[way](step)(start(ROOTS[0]), batches, ROOTS[0])
+    row = compare("metrics", metrics, told)
+    assert row.ok, row
+    assert_same_state(have, want)
+    if way == "many":
+        jax.tree.map(np.testing.assert_array_equal, (have, metrics), (want, told))
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_seeds_are_runs(name):
+    step, start, batches, (want, _) = plain(name)
+    run = parallel.jit(parallel.seeds(parallel.many(step)))
+    have, _ = run(jax.vmap(start)(ROOTS), batches, ROOTS)
+    assert_same_state(pairs.at(have, 0), want)
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_no_two_leaves_share_a_buffer(name):
+    """So that a state can be donated, at the start and after each step."""
+    _, start, _, (after, _) = plain(name)
+    for state in (start(ROOTS[0]), after):
+        places = [leaf.unsafe_buffer_pointer() for leaf in jax.tree.leaves(state)]
+        assert len(set(places)) == len(places)
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_a_step_is_an_update(name):
+    """With the draws of its number and nothing else carried, so that a run goes on from a state on disk, anywhere."""
+    step, start, batches, (want, _) = plain(name)
+    run, state = parallel.jit(step), start(ROOTS[0])
+    family, txs = step.args
+    update = jax.jit(partial(core.update, family, txs))
+    for i in range(STEPS):
+        state = jax.tree.map(lambda x: jnp.asarray(np.array(x)), state)
+        if i == 1:
+            draws = family.draw(jax.random.fold_in(ROOTS[0], i), pairs.at(batches, i))
+            state, _ = update(state, pairs.at(batches, i), draws)
+        else:
+            state, _ = run(state, pairs.at(batches, i), ROOTS[0])
+    assert_same_state(state, want)
+
+
+def test_two_steps_are_one_compilation():
+    step, start, batches, _ = plain(next(iter(FIRST)))
+    run, state = parallel.jit(step), start(ROOTS[0])
+    for i in range(STEPS):
+        state, _ = run(state, pairs.at(batches, i), ROOTS[0])
+    assert run._cache_size() == 1

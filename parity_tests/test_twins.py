@@ -1,0 +1,61 @@
+"""No family has a test of its own: each is found by name in both packages and compared at every level."""
+
+import importlib
+import pkgutil
+
+import jax
+import numpy as np
+import pytest
+from pairs_of_names import CASES, FIRST
+
+import torch_ref.documented
+from jaxgen import find, parity
+from jaxgen.parity import pairs
+from jaxgen.parity.compare import UPDATE, compare
+
+LOOPS = [module.name for module in pkgutil.iter_modules(torch_ref.documented.__path__)]
+
+
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_twins(case):
+    result = parity.verify(case)
+    assert result.ok, str(result)
+    assert [row.level for row in result][:3] == ["signatures", "names", "outputs"] and result[-1].level == "samples"
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_documented_loop(name):
+    """The printed loop on the bare nets gives the weights and statistics that the family's steps give."""
+    loop, cls = importlib.import_module(f"torch_ref.documented.{name}"), find.family(name)
+    case = parity.Case(name, cls.small | loop.matches, cls, find.twin(name))
+    family, twin = pairs.build(case)
+    txs, batches, rate = family.optimizers(), pairs.batches(family, 3), loop_rate(loop)
+    state = pairs.start(family, txs)
+    pairs.give(twin, state.params, state.stats)
+    update, fed = pairs.updates(family, txs), []
+    for i in range(3):
+        batch = pairs.at(batches, i)
+        draws = family.draw(jax.random.key(i), batch)
+        state, _ = update(state, batch, draws)
+        fed.append(loop.arguments(*pairs.to_torch(family, (batch, draws))))
+    loop.train(twin, fed)
+    have, want = pairs.state_dict(state.params, state.stats), pairs.arrays(twin.state_dict())
+    learned = {key for key, _ in twin.named_parameters()}
+    part = lambda tree, wanted: {key: value for key, value in tree.items() if (key in learned) == wanted}
+    rows = [
+        compare("weights", part(have, True), part(want, True), UPDATE, scale=rate),
+        compare("statistics", part(have, False), part(want, False)),
+    ]
+    assert all(row.ok for row in rows), rows
+
+
+def loop_rate(loop):
+    return loop.train.__defaults__[0]
+
+
+@pytest.mark.parametrize("case", FIRST.values(), ids=str)
+def test_samples_do_not_depend_on_how_many_are_drawn(case):
+    family, _ = pairs.build(case)
+    few, more = (family.draw_sample(jax.random.key(7), count) for count in (4, 6))
+    later = family.draw_sample(jax.random.key(7), 2, first=4)
+    jax.tree.map(lambda a, b, c: np.testing.assert_array_equal(np.concatenate([a, c]), b), few, more, later)
