@@ -88,8 +88,8 @@ class Run:
         """-> params, stats; the averaged ones where there are some."""
         suffix = ".ema" if averaged and list(self.folder.glob("*.ema.safetensors")) else ""
         like = jax.eval_shape(self.family.init, jax.random.key(0))
-        empty = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
-        return weights.load(self.folder, *empty, suffix, self.family.aliases)
+        params, stats = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
+        return weights.load(self.folder, params, stats, suffix, self.family.aliases)
 
 
 def build(name: str, options: dict[str, Any]) -> Functional:

@@ -23,7 +23,8 @@ def sample(
     if count < 1 or batch < 1:
         raise UserError(f"count and batch: expected at least 1, got {count} and {batch}.")
     folder = Run(run)
-    made = images(folder.family, *folder.load_weights(weights == "averaged"), count, seed, batch)
+    params, stats = folder.load_weights(weights == "averaged")
+    made = images(folder.family, params, stats, count, seed, batch)
     path = Path(out or folder.folder / "samples" / f"seed_{seed}.png")
     if path.suffix not in (".png", ".npz"):
         raise UserError(f"{path}: expected FILE.png or FILE.npz.")

@@ -64,7 +64,8 @@ def of(function, settings: dict[str, Any]) -> dict[str, Any]:
 def comments(function) -> dict[str, str]:
     """{argument: the comment behind it}: the documentation of an argument stands beside it."""
     lines = io.StringIO(inspect.getsource(function)).readline
-    found, name = {}, None
+    found: dict[str, str] = {}
+    name = None
     for token in tokenize.generate_tokens(lines):
         if token.type == tokenize.NAME and token.line.strip().startswith(token.string):
             name = token.string

@@ -7,11 +7,13 @@ from importlib import import_module
 import pytest
 import test_layers
 import test_losses
-from test_layer_edges import compare_float32, compare_initial
+from layer_pairs import compare
+from test_layer_edges import compare_initial
+from test_layer_float32 import compare_float32
 
 from jaxgen import nn
 
-layer, loss = test_layers.compare, partial(test_losses.compare, order=1, reduction="mean")
+layer, loss = compare, partial(test_losses.compare, order=1, reduction="mean")
 PACKAGE = [nn, *(import_module(f"jaxgen.nn.{file}") for file in ("convolutions", "linear", "norms", "spatial"))]
 
 # what it is: (file, right, wrong, comparison, its arguments)
@@ -46,12 +48,14 @@ FAULTS = {
         compare_float32, "BatchNorm2d(8)", (16, 8, 6, 5)),
     "a sum that runs over all rows": (
         "norms", "blocks = gcd(x.shape[0], 256)", "blocks = 1", compare_float32, "BatchNorm2d(8)", (64, 8, 16, 16)),
-    "tanh for erf": ("activations", 'approximate="none"', 'approximate="tanh"', layer, "GELU()", (4, 8)),
-    "slope": ("activations", "negative_slope=0.01", "negative_slope=0.2", layer, "LeakyReLU()", (4, 8)),
+    "tanh for erf": (
+        "activations", 'approximate="none"', 'approximate="tanh"', layer, "GELU()", (4, 8), test_layers.kinks),
+    "slope": (
+        "activations", "negative_slope=0.01", "negative_slope=0.2", layer, "LeakyReLU()", (4, 8), test_layers.kinks),
     "slope at 0": ("activations", "x > 0", "x >= 0", layer, "LeakyReLU()", (4, 8), test_layers.kinks),
     "relu's gradient at 0": (
-        "activations", "jax.nn.relu(x)", "jnp.maximum(x, 0)", layer, "ReLU()", (4, 8), test_layers.kinks),
-    "dropout without its scale": ("activations", " / (1 - self.p)", "", layer, "Dropout(0.2)", (4, 6)),
+        "activations", "jnp.where(x <= 0, 0, x)", "jnp.maximum(x, 0)", layer, "ReLU()", (4, 8), test_layers.kinks),
+    "dropout without its scale": ("activations", " / (1 - self.p)", "", layer, "Dropout(0.2)", (2, 3, 4, 5)),
     "asymmetric padding": (
         "convolutions", "(n, n) for n in p", "(n - 1, n) for n in p", layer, "Conv2d(3, 6, 3, 2, 1)", (2, 3, 8, 6)),
     "kernel not flipped": (

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 import torch
-from test_layers import QUICK, assert_same, titled
+from layer_pairs import QUICK, assert_same, titled
 
 from jaxgen import nn
 
@@ -45,6 +45,20 @@ def test_loss_is_torchs(case, reduction):
 def test_every_loss_is_here():
     functions = {name for name in nn.__all__ if name in dir(torch.nn.functional)}
     assert functions == {name for name, *_ in CASES}
+
+
+@pytest.mark.parametrize("name", sorted({name for name, *_ in CASES}))
+def test_losses_refuse_two_shapes_and_unknown_reductions(name):
+    for shapes, options, words in [
+        (((3,), (4,)), {}, r".*\(3,\) and \(4,\)"),
+        (((3,), (3, 1)), {}, r".*\(3,\) and \(3, 1\)"),  # torch warns, or raises
+        (((3,), (3,)), {"reduction": "max"}, ".*'max'"),
+        *([(((3,), (3,)), {"beta": -1.0}, ".*-1.0")] if name == "smooth_l1_loss" else []),
+    ]:
+        with pytest.raises((ValueError, RuntimeError, UserWarning)):
+            getattr(torch.nn.functional, name)(*map(torch.ones, shapes), **options)
+        with pytest.raises(ValueError, match=f"^{name}: {words}"):
+            getattr(nn, name)(*map(np.ones, shapes), **options)
 
 
 def compare(name, values, order, **options):

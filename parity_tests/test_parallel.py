@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from pairs_of_names import FIRST
+from names import NAMES, small
 
-from jaxgen import core, parallel
-from jaxgen.functional import Functional
+from jaxgen import core, find, parallel
 from jaxgen.parity import pairs
 from jaxgen.parity.compare import UPDATE, compare
 
@@ -39,8 +38,7 @@ WAYS = {
 @cache
 def plain(name):
     """-> step, a function that makes a state, the batches, what plain jit makes of them."""
-    case = FIRST[name]
-    family = Functional(case.ours(**case.arguments))
+    family = small(name)
     txs, batches = family.optimizers(lr=pairs.LR), pairs.batches(family, STEPS)
     step, start = partial(core.step, family, txs), jax.jit(partial(core.init, family, txs, averaged=True))
     return step, start, batches, loop(parallel.jit(step), start(ROOTS[0]), batches, ROOTS[0])
@@ -57,7 +55,7 @@ def assert_same_state(have, want):
     assert all(row.ok for row in rows), rows
 
 
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("name", NAMES, ids=find.label)
 @pytest.mark.parametrize("way", WAYS)
 def test_same_as_jit(name, way):
     step, start, batches, (want, told) = plain(name)
@@ -65,11 +63,13 @@ def test_same_as_jit(name, way):
     row = compare("metrics", metrics, told)
     assert row.ok, row
     assert_same_state(have, want)
-    if way == "many":
+    if way == "many" and not find.is_path(name):
+        # a family of the package must be equal to the last bit; of a toy's arithmetic the compiler fuses more inside a
+        # loop than outside, and so contracts a multiplication and an addition that it rounds twice elsewhere: 1 ulp
         jax.tree.map(np.testing.assert_array_equal, (have, metrics), (want, told))
 
 
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("name", NAMES, ids=find.label)
 def test_seeds_are_runs(name):
     step, start, batches, (want, _) = plain(name)
     run = parallel.jit(parallel.seeds(parallel.many(step)))
@@ -77,7 +77,7 @@ def test_seeds_are_runs(name):
     assert_same_state(pairs.at(have, 0), want)
 
 
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("name", NAMES, ids=find.label)
 def test_no_two_leaves_share_a_buffer(name):
     """So that a state can be donated, at the start and after each step."""
     _, start, _, (after, _) = plain(name)
@@ -86,7 +86,7 @@ def test_no_two_leaves_share_a_buffer(name):
         assert len(set(places)) == len(places)
 
 
-@pytest.mark.parametrize("name", FIRST)
+@pytest.mark.parametrize("name", NAMES, ids=find.label)
 def test_a_step_is_an_update(name):
     """With the draws of its number and nothing else carried, so that a run goes on from a state on disk, anywhere."""
     step, start, batches, (want, _) = plain(name)
@@ -104,7 +104,7 @@ def test_a_step_is_an_update(name):
 
 
 def test_two_steps_are_one_compilation():
-    step, start, batches, _ = plain(next(iter(FIRST)))
+    step, start, batches, _ = plain(NAMES[-1])
     run, state = parallel.jit(step), start(ROOTS[0])
     for i in range(STEPS):
         state, _ = run(state, pairs.at(batches, i), ROOTS[0])

@@ -6,7 +6,8 @@ import pkgutil
 import jax
 import numpy as np
 import pytest
-from pairs_of_names import CASES, FIRST
+from cases import CASES
+from names import NAMES, small
 
 import torch_ref.documented
 from jaxgen import find, parity
@@ -53,9 +54,9 @@ def loop_rate(loop):
     return loop.train.__defaults__[0]
 
 
-@pytest.mark.parametrize("case", FIRST.values(), ids=str)
-def test_samples_do_not_depend_on_how_many_are_drawn(case):
-    family, _ = pairs.build(case)
+@pytest.mark.parametrize("name", NAMES, ids=find.label)
+def test_samples_do_not_depend_on_how_many_are_drawn(name):
+    family = small(name)
     few, more = (family.draw_sample(jax.random.key(7), count) for count in (4, 6))
     later = family.draw_sample(jax.random.key(7), 2, first=4)
     jax.tree.map(lambda a, b, c: np.testing.assert_array_equal(np.concatenate([a, c]), b), few, more, later)

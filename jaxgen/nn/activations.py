@@ -7,7 +7,7 @@ from flax import nnx
 
 class ReLU(nnx.Module):
     def __call__(self, x):
-        return jax.nn.relu(x)
+        return jnp.where(x <= 0, 0, x)  # at NaN torch lets the gradient pass, jax.nn.relu stops it
 
 
 class LeakyReLU(nnx.Module):

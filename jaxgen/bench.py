@@ -1,0 +1,152 @@
+"""Training steps of the documented models, jaxgen against the documented PyTorch loop, in turn in one run."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from jaxgen import core, find, parallel
+from jaxgen.errors import UserError, needs
+from jaxgen.functional import Functional
+from jaxgen.parity import pairs
+from jaxgen.run import provenance
+
+AGREED = 1e-3  # of the loss, in float32, before anything is timed
+
+
+def bench(
+    families: tuple[str, ...] = ("dcgan", "mlp_gan", "vae"),  # documented sizes, float32
+    batch: int = 64,  # rows of a step
+    rounds: int = 7,  # of each side, in turn
+    seconds: float = 4.0,  # about how long a round of one side takes
+    scan: int = 4,  # steps in one call of `many`
+    out: str | None = None,  # FILE.json for the numbers
+) -> list[dict[str, Any]]:
+    """Median milliseconds a step, interquartile range, and the ratio: PyTorch's time over ours."""
+    torch = needs("torch", "verify")
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    results = [measure(name, batch, rounds, seconds, scan) for name in families]
+    Console(width=110).print(drawn(results, batch))
+    if out:
+        about = {**provenance(), "torch": torch.__version__, "threads": torch.get_num_threads(), "batch": batch}
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        Path(out).write_text(json.dumps({"about": about, "results": results}, indent=2) + "\n")
+    return results
+
+
+def measure(name, batch, rounds, seconds, scan):
+    sides = contestants(name, batch, scan)
+    losses = {side: run(1)[1] for side, run in sides.items()}
+    spread = max(losses.values()) - min(losses.values())
+    if not spread <= AGREED * abs(losses["torch"]):
+        raise UserError(f"{name}: the sides do not agree before they are timed: {losses}.")
+    once = {side: run(2 * scan)[0] for side, run in sides.items()}
+    counts = {side: max(1, round(seconds / once[side] / scan)) * scan for side in sides}
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, run in sides.items():
+            times[side].append(1e3 * run(counts[side])[0])
+    quartiles = {side: np.percentile(x, (25, 50, 75)).tolist() for side, x in times.items()}
+    ratios = {side: [t / x for t, x in zip(times["torch"], times[side], strict=True)] for side in sides}
+    return {
+        "family": name,
+        "ms": quartiles,
+        "ratio": {side: float(np.median(x)) for side, x in ratios.items()},
+        "losses": losses,
+    }
+
+
+def contestants(name, batch, scan) -> dict[str, Callable]:
+    """{side: steps -> seconds a step, the first loss}, with the same weights, work and data."""
+    torch, loop = needs("torch", "verify"), import_module(f"torch_ref.documented.{name}")
+    torch.manual_seed(0)
+    twin = find.twin(name)(**loop.matches)
+    family = Functional(find.family(name)(**loop.matches))
+    txs = family.optimizers()
+    key = jax.random.key(0)
+    data = {
+        k: jnp.asarray(np.random.default_rng(0).uniform(x.low, x.high, (scan, *x.shape)), x.dtype)
+        for k, x in family.inputs(batch).items()
+    }
+    first = family.draw(jax.random.fold_in(key, 0), pairs.at(data, 0))
+    state_dict = {key: value.numpy().copy() for key, value in twin.state_dict().items()}
+    step = partial(core.step, family, txs)
+    fresh = partial(begin, family, txs, state_dict)
+    return {
+        "torch": partial(torch_steps, loop, twin, state_dict, *pairs.to_torch(family, (pairs.at(data, 0), first))),
+        "jit": partial(jax_steps, parallel.jit(step), fresh, [pairs.at(data, i) for i in range(scan)], key, 1),
+        "many": partial(jax_steps, parallel.jit(parallel.many(step)), fresh, [data], key, scan),
+    }
+
+
+def begin(family, txs, state_dict):
+    """The state with the twin's weights."""
+    from jaxgen import weights
+
+    params, stats = family.init(jax.random.key(0))
+    for net in params:
+        mine = {key.removeprefix(f"{net}."): x for key, x in state_dict.items() if key.startswith(f"{net}.")}
+        params[net], moved = weights.from_state_dict(params[net], stats.get(net, {}), mine)
+        stats |= {net: moved} if moved else {}
+    return core.init(family, txs, jax.random.key(0)).replace(params=params, stats=stats)
+
+
+def jax_steps(run, fresh, batches, key, each, steps):
+    state = fresh()
+    state, metrics = run(state, batches[0], key)
+    first = float(np.ravel(metrics[first_loss(metrics)])[0])
+    jax.block_until_ready(state)
+    begun = time.perf_counter()
+    for i in range(max(1, steps // each)):
+        state, metrics = run(state, batches[i % len(batches)], key)
+    jax.block_until_ready(state)
+    return (time.perf_counter() - begun) / (max(1, steps // each) * each), first
+
+
+def torch_steps(loop, twin, state_dict, batch, draws, steps):
+    """The printed loop; each step draws its noise anew, as ours does. The first step, which makes the optimiser's
+    state, is not timed."""
+    torch = needs("torch", "verify")
+    twin.load_state_dict({key: torch.from_numpy(x) for key, x in state_dict.items()})
+    image, noise = loop.arguments(batch, draws)
+    marks = []
+
+    def loader():
+        yield image, noise
+        for _ in range(steps):
+            marks.append(time.perf_counter())
+            yield image, torch.randn_like(noise)
+        marks.append(time.perf_counter())
+
+    first = loop.train(twin, [(image, noise)])[0].item()
+    twin.load_state_dict({key: torch.from_numpy(x) for key, x in state_dict.items()})
+    loop.train(twin, loader())
+    return (marks[-1] - marks[0]) / steps, first
+
+
+def first_loss(metrics):
+    """The loss that the documented loop reports first: the discriminator's, or the only one."""
+    return "disc_loss" if "disc_loss" in metrics else "loss"
+
+
+def drawn(results, batch):
+    table = Table(
+        title=f"one training step, batch {batch}, float32: median ms (quartiles), and PyTorch's time over ours"
+    )
+    for column in ("model", "torch eager", "jit", "many", "jit", "many"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for result in results:
+        cell = lambda side, ms=result["ms"]: "{1:.2f} ({0:.2f}-{2:.2f})".format(*ms[side])
+        ratios = (f"{result['ratio'][side]:.2f} x" for side in ("jit", "many"))
+        table.add_row(result["family"], *map(cell, ("torch", "jit", "many")), *ratios)
+    return table

@@ -1,0 +1,86 @@
+"""What takes minutes: the documented sizes, the other modes of NNX, the newest JAX, and the wheel as built."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from names import NAMES
+
+from jaxgen import find, parity
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parent.parent
+SIZES = [
+    ("vae", {}, {"vae": 549_688}),
+    ("mlp_gan", {}, {"disc": 1_460_225, "gen": 1_486_352}),
+    ("dcgan", {}, {"disc": 2_763_520, "gen": 3_574_656}),
+    ("dcgan", {"size": 32, "channels": 3}, {"disc": 663_296, "gen": 1_068_928}),
+]
+
+
+@pytest.mark.parametrize("name, arguments, counts", SIZES, ids=[f"{name} {arguments}" for name, arguments, _ in SIZES])
+def test_documented_sizes(name, arguments, counts):
+    """Names, shapes, counts, and float64 steps at every level."""
+    case = parity.Case(name, arguments, find.family(name), find.twin(name))
+    twin = case.theirs(**arguments)
+    assert {net: sum(x.numel() for x in module.parameters()) for net, module in twin.named_children()} == counts
+    result = parity.verify(case)
+    assert result.ok, str(result)
+
+
+def run(*command, **environment):
+    done = subprocess.run(command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_tree_mode():
+    """The border works whichever way NNX keeps its modules."""
+    flags = {"NNX_GRAPH_MODE": "false", "NNX_GRAPH_UPDATES": "false"}
+    run(sys.executable, "-m", "pytest", "-q", "parity_tests/test_golden.py", "parity_tests/test_players.py", **flags)
+
+
+def newest_python():
+    """A later Python, for which there is a later JAX."""
+    places = [Path(path) for path in (shutil.which("python3.13"), shutil.which("python3.12")) if path]
+    places += sorted(Path.home().glob(".pyenv/versions/3.1[23]*/bin/python"), reverse=True)
+    works = lambda path: subprocess.run([path, "-c", "import ensurepip"], capture_output=True).returncode == 0
+    return next((path for path in places if works(path)), None)
+
+
+def test_the_newest_jax():
+    """The JAX side alone, as installed by pip without torch: golden numbers, players, ways to run, the tool."""
+    if newest_python() is None:
+        pytest.skip("the newest JAX needs Python 3.12 or later, which is not on this machine")
+    venv = ROOT / ".venv-newest"
+    python = venv / "bin" / "python"
+    if not python.exists():
+        run(str(newest_python()), "-m", "venv", str(venv))
+    run(str(python), "-m", "pip", "install", "-q", "--upgrade", "-e", ".[demo]", "pytest")
+    print(run(str(python), "-c", "import jax, flax; print(jax.__version__, flax.__version__)"))
+    tests = ("golden", "players", "data", "parallel", "training")
+    skipped = "not documented_transforms and not family_in_a_file and not verify and not missing_extra"
+    files = [f"parity_tests/test_{name}.py" for name in tests]
+    run(str(python), "-m", "pytest", "-q", *files, "-k", skipped)
+
+
+def test_the_wheel_as_built(tmp_path):
+    """It holds both packages and nothing else, and its console command runs."""
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), ".")
+    (wheel,) = tmp_path.glob("*.whl")
+    names = run(sys.executable, "-m", "zipfile", "-l", str(wheel))
+    for file in (
+        "jaxgen/families/vae.py",
+        "jaxgen/py.typed",
+        "torch_ref/families/vae.py",
+        "entry_points.txt",
+        "LICENSE",
+    ):
+        assert file in names
+    assert "parity_tests" not in names
+    run(sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", str(tmp_path / "site"), str(wheel))
+    told = run(sys.executable, "-m", "jaxgen", "list", PYTHONPATH=str(tmp_path / "site"), PYTHONSAFEPATH="1")
+    assert all(name in told for name in NAMES if not find.is_path(name))

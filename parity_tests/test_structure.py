@@ -1,0 +1,113 @@
+"""The shape of the code: imports point one way, twins mirror each other, and starting is fast."""
+
+import ast
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def imports(path):
+    """Modules imported at the top of a file."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def modules(package):
+    for path in sorted((ROOT / package).rglob("*.py")):
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        yield ".".join(parts[:-1] if parts[-1] == "__init__" else parts), path
+
+
+@pytest.mark.parametrize("package", ["jaxgen", "torch_ref"])
+def test_no_circle(package):
+    files = dict(modules(package))
+    graph = {name: {used for used in imports(path) if used in files and used != name} for name, path in files.items()}
+    inits = {name for name, path in files.items() if path.name == "__init__.py"}
+    # a package and its own modules are one room
+    graph = {name: {u for u in used if not (u in inits and name.startswith(u + "."))} for name, used in graph.items()}
+    while leaves := {name for name, used in graph.items() if not used & graph.keys()}:
+        graph = {name: used for name, used in graph.items() if name not in leaves}
+    assert not graph, f"a circle among {sorted(graph)}"
+
+
+def test_one_direction():
+    """cli -> training, sampling, parity -> core, parallel -> families -> nn."""
+    low = (
+        "jaxgen.nn",
+        "jaxgen.families",
+        "jaxgen.core",
+        "jaxgen.parallel",
+        "jaxgen.axis",
+        "jaxgen.functional",
+        "jaxgen.noise",
+    )
+    high = (
+        "jaxgen.cli",
+        "jaxgen.training",
+        "jaxgen.sampling",
+        "jaxgen.parity",
+        "jaxgen.run",
+        "jaxgen.data",
+        "jaxgen.bench",
+    )
+    for name, path in modules("jaxgen"):
+        if name.startswith(low):
+            assert not [used for used in imports(path) if used.startswith(high)], name
+
+
+def test_each_side_stands_alone():
+    for _, path in modules("jaxgen"):
+        assert not [used for used in imports(path) if used.split(".")[0] in ("torch", "torchvision", "torch_ref")], path
+    for _, path in modules("torch_ref"):
+        assert not [used for used in imports(path) if used.split(".")[0] in ("jax", "flax", "jaxgen", "optax")], path
+
+
+def test_only_the_border_and_the_modules_know_flax():
+    for name, path in modules("jaxgen"):
+        knows = any(used.startswith("flax.nnx") or used == "flax.nnx" for used in imports(path))
+        inside = name.startswith(("jaxgen.nn", "jaxgen.families", "jaxgen.functional", "jaxgen.parity.taps"))
+        assert inside or not knows, name
+
+
+def test_families_have_twins():
+    ours, theirs = (
+        {path.stem for path in (ROOT / package / "families").glob("*.py")} for package in ("jaxgen", "torch_ref")
+    )
+    assert ours == theirs
+
+
+def fastest(*command, tries=3):
+    times = []
+    for _ in range(tries):
+        begun = time.perf_counter()
+        done = subprocess.run([sys.executable, *command], capture_output=True, text=True, cwd=ROOT)
+        times.append(time.perf_counter() - begun)
+        assert done.returncode == 0, done.stderr
+    return min(times), done.stdout
+
+
+@pytest.mark.parametrize(
+    "command, seconds",
+    [
+        (("-c", "import jaxgen, sys; assert not {'jax', 'flax', 'torch', 'numpy'} & set(sys.modules)"), 0.3),
+        (("-m", "jaxgen", "--help"), 0.5),
+        (("-m", "jaxgen", "list"), 0.5),
+        (("-m", "jaxgen", "train", "dcgan", "--help"), 3.0),
+    ],
+)
+def test_starting_is_fast(command, seconds):
+    assert fastest(*command)[0] < seconds
+
+
+def test_training_never_imports_torch(tmp_path):
+    code = "import jaxgen, sys; jaxgen.train('vae', data='digits', steps=2, log_every=2, name=sys.argv[1]); assert 'torch' not in sys.modules"
+    fastest("-c", code, str(tmp_path / "run"), tries=1)

@@ -1,0 +1,256 @@
+"""The tool: train, sample, list, verify, and what it says to bad input. In float32, as a user runs it."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from names import TOYS
+from PIL import Image
+
+import jaxgen
+from jaxgen import checkpoint, cli, core, data, settings, training
+from jaxgen.errors import Diverged, UserError
+from jaxgen.run import Run
+
+SHORT = ["--steps", "6", "--log-every", "2", "--save-every", "4"]
+
+
+@pytest.fixture(autouse=True)
+def float32(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    with jax.enable_x64(False):
+        yield
+
+
+def jaxgen_command(*words):
+    """-> the exit code."""
+    try:
+        cli.main([str(word) for word in words])
+    except SystemExit as stop:
+        return stop.code or 0
+    return 0
+
+
+def leaves(run):
+    state = checkpoint.load(Run(run).checkpoints, checkpoint.latest(Run(run).checkpoints), like(run))
+    return [np.asarray(x) for x in jax.tree.leaves(state)]
+
+
+def like(run):
+    config = Run(run).config["settings"]
+    family = Run(run).family
+    txs = family.optimizers(**settings.of(family.module.optimizers, config))
+    return jax.eval_shape(lambda key: core.init(family, txs, key, averaged=config["ema"] > 0), jax.random.key(0))
+
+
+def same(a, b):
+    return len(a) == len(b) and all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+
+
+def test_a_run_has_everything(capsys):
+    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 0
+    run = Path("runs/vae-digits")
+    files = {str(path.relative_to(run)) for path in run.rglob("*") if "checkpoints" not in path.parts}
+    assert files >= {
+        "config.json", "log.jsonl", "curves.png", "vae.safetensors", "vae.ema.safetensors",
+        "samples/step_000004.png", "samples/step_000006.png",
+    }  # fmt: skip
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines] == [2, 4, 6] and lines[-1].keys() >= {"loss", "rec", "kl", "seconds"}
+    config = json.loads((run / "config.json").read_text())
+    assert config["settings"]["recipe"] == "digits" and config["made"].keys() >= {"jax", "flax", "commit", "device"}
+    assert "recipe digits" in capsys.readouterr().out
+    assert checkpoint.latest(run / "checkpoints") == 6
+
+
+def test_a_stopped_run_goes_on_to_the_same_bits(capsys):
+    """Stopped at a checkpoint, or killed between two of them; and with other lengths of a call."""
+    for name, steps in [("whole", [8]), ("stopped", [4, 8]), ("killed", [6, 8])]:
+        for length in steps:
+            jaxgen_command("train", "dcgan", "--data", "digits", "--size", 32, "--width", 2, "--batch", 8, "--log-every", 2,
+                           "--save-every", 4, "--steps", length, "--name", name)  # fmt: skip
+        if name == "killed":
+            shutil.rmtree("killed/checkpoints/8")
+            jaxgen_command("train", "dcgan", "--data", "digits", "--size", 32, "--width", 2, "--batch", 8, "--log-every", 2,
+                           "--save-every", 4, "--steps", 8, "--name", name)  # fmt: skip
+    assert same(leaves("whole"), leaves("stopped")) and same(leaves("whole"), leaves("killed"))
+    logs = [[json.loads(line)["step"] for line in Path(name, "log.jsonl").open()] for name in ("whole", "killed")]
+    assert logs[0] == logs[1] == [2, 4, 6, 8]
+    weights = [Path(name, "gen.safetensors").read_bytes() for name in ("whole", "stopped", "killed")]
+    assert weights[0] == weights[1] == weights[2]
+
+
+def test_another_configuration_is_refused(capsys):
+    jaxgen_command("train", "vae", "--data", "digits", *SHORT)
+    before = leaves("runs/vae-digits")
+    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT, "--lr", "1e-4") == 2
+    assert "lr 0.001 -> 0.0001. Choose another --name" in capsys.readouterr().err
+    assert same(before, leaves("runs/vae-digits"))
+    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 0
+    assert "all 6 steps are done" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("way", ["sharded", "pmap"])
+def test_four_devices_give_the_same_run(way):
+    for name, parallel in [("one", "jit"), ("four", way)]:
+        training.train("vae", data="digits", steps=4, log_every=2, batch=8, hidden=(16,), parallel=parallel, name=name)
+    for a, b in zip(leaves("one"), leaves("four"), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_samples(capsys):
+    jaxgen_command("train", "vae", "--data", "digits", *SHORT)
+    run = "runs/vae-digits"
+    assert jaxgen_command("sample", run, "--count", 5, "--batch", 2, "--out", "few.npz") == 0
+    assert jaxgen_command("sample", run, "--count", 7, "--batch", 7, "--out", "more.npz") == 0
+    few, more = (np.load(file)["image"] for file in ("few.npz", "more.npz"))
+    assert few.dtype == np.uint8 and few.shape[0] == 5 and np.abs(few.astype(int) - more[:5]).max() <= 1
+    assert jaxgen_command("sample", run, "--seed", 3) == 0 and Image.open(f"{run}/samples/seed_3.png").size[0] > 300
+    raw = jaxgen.sample(run, count=5, weights="raw", out="raw.npz")
+    assert not np.array_equal(raw, few)
+    assert jaxgen_command("sample", run, "--out", "x.jpg") == 2
+    assert jaxgen_command("sample", "nowhere") == 2
+    assert "nowhere: not the folder of a run" in capsys.readouterr().err
+
+
+def test_a_family_in_a_file_of_its_own(capsys, tmp_path):
+    """Trained, sampled, saved and compared with its twin, without another line anywhere."""
+    ours, theirs = (shutil.copy(TOYS / side / "critic.py", tmp_path / f"{side}_own.py") for side in ("ours", "theirs"))
+    assert jaxgen_command("train", ours, "--data", "digits", "--steps", 4, "--log-every", 2, "--lr", "2e-4") == 0
+    run = Path("runs/ours_own-digits")
+    assert (run / "critic.safetensors").is_file() and (run / "gen.ema.safetensors").is_file()
+    assert jaxgen_command("sample", run, "--count", 10) == 0
+    assert jaxgen_command("verify", ours, "--twin", theirs) == 0
+    assert "ours_own" in capsys.readouterr().out
+    text = Path(theirs).read_text()
+    Path(theirs).write_text(text.replace("10 * penalty", "9 * penalty"))
+    Path(theirs).rename("faulty.py")
+    assert jaxgen_command("verify", ours, "--twin", "faulty.py") == 1
+    assert "FAILED at critic: critic.main.0." in capsys.readouterr().out.replace("\n", "")
+    assert jaxgen_command("verify", ours) == 2
+    assert "--twin FILE" in capsys.readouterr().err
+
+
+def test_a_batch_that_is_reused_counts_once():
+    """n_critic with fresh batches sees three times the rows in an epoch."""
+    family = str(TOYS / "ours" / "critic.py")
+    plans = {}
+    for reuse in (False, True):
+        options = settings.resolve(training_class(family), training.options, {"reuse": reuse, "epochs": 1, "batch": 10})
+        built = training.build(family, options)
+        inputs = built.inputs(30)
+        plans[reuse] = training.Plan(built, {"image": np.zeros((120, 12, 12, 1), np.uint8)}, inputs, options)
+    assert [plans[reuse].steps for reuse in (False, True)] == [4, 12]
+    fresh, again = (plans[reuse].rows(0, 1)[0] for reuse in (False, True))
+    assert len(set(fresh)) == 30 and len(set(again)) == 10
+    np.testing.assert_array_equal(again[0::3], again[2::3])
+
+
+def training_class(name):
+    from jaxgen import find
+
+    return find.family(name)
+
+
+def test_from_python_and_with_an_epoch_count():
+    run = training.train("mlp_gan", data="digits", epochs=0.2, batch=32, hidden=(8,), log_every=5, name="short")
+    assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["step"] == 10
+    with pytest.raises(UserError, match="unknown option 'hiden'. Did you mean hidden"):
+        training.train("mlp_gan", hiden=(8,))
+    with pytest.raises(UserError, match="unknown recipe 'T3'. There is: T03"):
+        training.train("dcgan", recipe="T3")
+
+
+def test_a_loss_that_is_not_finite_stops_the_run():
+    with pytest.raises(Diverged, match="step 2: .* is not finite"):
+        training.train("vae", data="digits", steps=8, log_every=2, lr=1e30, name="broken")
+    assert not list(Path("broken").glob("*.safetensors"))
+
+
+BAD = [
+    (["train", "dcgam"], "unknown family 'dcgam'. Did you mean dcgan?"),
+    (["tran"], "unknown command 'tran'. Did you mean train?"),
+    (["train", "vae", "--data", "cifar"], "unknown data 'cifar': expected digits, mnist or a FILE.npz."),
+    (["train", "vae", "--data", "none.npz"], "none.npz: no such file."),
+    (["train", "vae", "--data", "mnist", "--data-dir", "."], "mnist.npz: not found in ."),
+    (["train", "vae", "--data", "digits", "--batch", "5000"], "batch 5000: a step needs 5000 rows, the data has 1618."),
+    (["train", "vae", "--data", "digits", "--batch", "6", "--parallel", "pmap"], "not divisible by 4 devices. Use 4."),
+    (["train", "vae", "--data", "float.npz"], "expected images uint8 (N, H, W[, C]), got float64 (3, 8, 8)."),
+    (["train", "vae", "--data", "labels.npz"], "expected 3 whole labels, got int64 (2,)."),
+    (["train", "vae", "--data", "colour.npz"], "images: expected 1 channels, got 3. Set --channels."),
+    (["train", "vae", "--data", "keys.npz"], "expected arrays x_train, y_train, x_test, y_test, or image; got ['a']."),
+    (["train", "vae", "--data", "text.npz"], "text.npz: not a readable npz file"),
+    (["train", "vae", "--recipe", "T99"], "unknown recipe 'T99'."),
+    (["train", "own.py"], "own.py: no such file."),
+    (["verify", "vea"], "unknown family 'vea'. Did you mean vae?"),
+]
+
+
+@pytest.mark.parametrize("words, message", BAD, ids=[" ".join(words) for words, _ in BAD])
+def test_bad_input_is_one_line(words, message, capsys):
+    np.savez("float.npz", image=np.zeros((3, 8, 8)))
+    np.savez("labels.npz", image=np.zeros((3, 8, 8), np.uint8), label=np.zeros(2, int))
+    np.savez("colour.npz", image=np.zeros((80, 8, 8, 3), np.uint8))
+    np.savez("keys.npz", a=np.zeros(3))
+    Path("text.npz").write_text("no archive")
+    assert jaxgen_command(*words) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("jaxgen: ") and message in told and told.count("\n") == 1
+    assert not Path("runs").exists()
+
+
+def test_help_of_everything(capsys):
+    for words in (
+        ["--help"],
+        ["train", "dcgan", "--help"],
+        ["sample", "--help"],
+        ["verify", "--help"],
+        ["train"],
+        ["list"],
+    ):
+        assert jaxgen_command(*words) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "rows that a player sees in a turn" in told and "--objective {bce,bce_half" in told
+    for name in ("vae", "dcgan", "mlp_gan"):
+        assert name in told
+    with contextlib.suppress(SystemExit):
+        cli.main(["train", "dcgan", "--widht", "3"])
+    assert "--width" in capsys.readouterr().err
+
+
+def test_a_missing_extra_is_named(monkeypatch, capsys):
+    """And a run goes on without its curves."""
+    import importlib
+
+    right = importlib.import_module
+
+    def absent(name, *args):
+        if name.split(".")[0] in ("matplotlib", "torch"):
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name.split(".")[0])
+        return right(name, *args)
+
+    monkeypatch.setattr(importlib, "import_module", absent)
+    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 0
+    assert "no curves: this needs matplotlib" in capsys.readouterr().out
+    assert jaxgen_command("verify", "vae") == 2
+    assert "pip install 'jaxgen[verify]'" in capsys.readouterr().err
+
+
+def test_recognisable_is_not_said_of_initial_weights():
+    """A generator that learned nothing fails; the held-out digits themselves pass."""
+    from jaxgen import sampling
+    from jaxgen.functional import Functional
+    from jaxgen.recognise import recognise
+
+    digits = data.load("digits")
+    for name in ("vae", "dcgan"):
+        family = training.build(name, settings.resolve(training_class(name), training.options, {"data": "digits"}))
+        assert isinstance(family, Functional)
+        images = sampling.images(family, *family.init(jax.random.key(0)), count=200, seed=0, batch=100)
+        assert not recognise(images, digits).ok
+    verdict = recognise(digits.test["image"], digits)
+    assert verdict.ok and verdict.accuracy > 0.93 and "recognisable: yes" in str(verdict)
