@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+import jax
 from orbax.checkpoint import v1 as ocp
 
 from jaxgen.errors import StorageError
@@ -29,8 +30,7 @@ def save(folder, step: int, state):
         try:
             checkpointer.save(step, state, overwrite=True)
         except (OSError, ValueError) as error:  # Orbax reports a full disk as ValueError
-            reason = str(error).splitlines()[0]
-            raise StorageError(f"{folder}: cannot save step {step} ({reason}). Free space and run again.") from error
+            raise StorageError(f"{folder}: cannot save step {step} ({reason(error)}). Make room, run again.") from error
 
 
 def latest(folder) -> int | None:
@@ -42,10 +42,19 @@ def latest(folder) -> int | None:
 
 
 def load(folder, step: int, like):
-    """The state of `step`; always with a target, without which Orbax changes tuples and integer keys."""
+    """The state of `step`, on the first device; always with a target, without which Orbax changes tuples and integer
+    keys."""
+    here = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like)
     with opened(folder) as checkpointer:
         try:
-            return checkpointer.load(step, like)
+            return checkpointer.load(step, target)
         except Exception as error:  # a damaged file raises many kinds
-            reason = str(error).splitlines()[0]
-            raise StorageError(f"{folder}: step {step} cannot be read ({reason}). Remove it to go back.") from error
+            raise StorageError(f"{folder}: cannot read step {step} ({reason(error)}). Remove it to go back.") from error
+
+
+def reason(error):
+    """The first line of what lies at the bottom; Orbax wraps it in pages of its own."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

@@ -53,13 +53,14 @@ def run(name: str, options: dict[str, Any]) -> Path:
     folder = Run(options["name"] or f"runs/{find.label(name)}-{loaded.name}")
     folder.begin(name, options)
     txs = family.optimizers(**settings.of(cls.optimizers, options))
+    place = jax.device_put if options["parallel"] == "jit" else parallel.replicated
     state, step = resumed(folder, family, txs, options)
     if step >= plan.steps:
         print(f"{folder.folder}: all {plan.steps} steps are done")
         return folder.folder
     print(plan.described(folder.folder, step))
     call = plan.call(family, txs)
-    place = jax.device_put if options["parallel"] == "jit" else parallel.replicated
+    state = place(state)
     rest = place({"root": jax.random.key(options["seed"]), "data": arrays})
     while step < plan.steps:
         count = min(options["log_every"] - step % options["log_every"], plan.steps - step)

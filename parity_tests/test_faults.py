@@ -123,8 +123,10 @@ def masks_unscaled(patch):
 
 
 def wrong_name(patch):
+    right = nn.Sequential
+
     def wrong(*layers):
-        chain = nn.Sequential(*layers)
+        chain = right(*layers)
         chain.extra = nn.Linear(1, 1)
         return chain
 

@@ -15,7 +15,7 @@ def verify(
 ) -> bool:
     """Whether every case holds at every level, in float64; prints the table."""
     needs("torch", "verify")
-    console, results = Console(width=None), []
+    console, results = Console(), []
     for name in families or find.names():
         for case in cases(name, twin):
             console.print(f"[dim]{case} ...[/dim]") if console.is_terminal else None
@@ -23,7 +23,7 @@ def verify(
     console.print(drawn(results))
     for result in results:
         if not result.ok:
-            console.print(result)
+            console.print(str(result), soft_wrap=True, highlight=False)
     return all(result.ok for result in results)
 
 
