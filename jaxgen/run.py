@@ -75,7 +75,8 @@ class Run:
 
     def save_weights(self, state):
         """Each net as NET.safetensors, its average as NET.ema.safetensors."""
-        about = {"family": self.config["family"], "arguments": json.dumps(self.arguments), "step": str(int(state.step))}
+        said = {"family": self.config["family"], "arguments": self.arguments, "step": int(state.step)}
+        about = {"jaxgen": json.dumps(said)}  # one entry: safetensors writes several in any order
         weights.save(self.folder, state.params, state.stats, metadata=about)
         if state.ema:
             weights.save(self.folder, state.ema["params"], state.ema["stats"], ".ema", about)
