@@ -32,7 +32,8 @@ def main(argv: list[str] | None = None):
 
 def overview():
     lines = "\n".join(f"  {name:8s} {function.__doc__}" for name, function in COMMANDS.items())
-    return f"jaxgen {__version__}: generative models in Flax, each proven equal to its PyTorch twin.\n\n{lines}\n\njaxgen COMMAND --help says more."
+    about = f"jaxgen {__version__}: generative models in Flax, each proven equal to its PyTorch twin."
+    return f"{about}\n\n{lines}\n\njaxgen COMMAND --help says more."
 
 
 def train(arguments):

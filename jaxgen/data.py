@@ -19,8 +19,9 @@ class Data(NamedTuple):
 
 
 def load(name: str, folder: str | None = None) -> Data:
-    """`digits` (scikit-learn's, 8 pixels with a margin), `mnist` (a mnist.npz in `folder`, else in $JAXGEN_DATA, else in the user's
-    cache), or a FILE.npz: arrays x_train, y_train, x_test, y_test, or image and label; images uint8 (N, H, W[, C])."""
+    """`digits` (scikit-learn's, 8 pixels with a margin), `mnist` (a mnist.npz in `folder`, else in $JAXGEN_DATA, else
+    in the user's cache), or a FILE.npz: arrays x_train, y_train, x_test, y_test, or image and label; images are uint8
+    (N, H, W) or (N, H, W, C)."""
     if name == "digits":
         return digits()
     if name == "mnist":

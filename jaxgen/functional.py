@@ -18,7 +18,7 @@ def named(key, *names):
 
 
 class Functional:
-    """`module` holds no arrays, only the functions that make them; its other attributes are reached through this one."""
+    """`module` holds no arrays, only the functions that make them; its other attributes are reached through here."""
 
     def __init__(self, module):
         self.module = module
@@ -36,7 +36,7 @@ class Functional:
         return tuple(map(unflatten_dict, made))
 
     def aliases(self, net):
-        """Other names under which a file may hold the tensors of a net: {"model.": "main."}, {"head.weight": "wte.weight"}."""
+        """Other names under which a file may hold the tensors of a net."""
         return getattr(getattr(self.module, net), "aliases", {})
 
     def apply(self, params, stats, *args, method="__call__", train=True, mask=None):

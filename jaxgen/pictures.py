@@ -24,7 +24,7 @@ def grid(images: np.ndarray, path, columns: int | None = None, gap: int = 2) -> 
         y, x = (i // columns) * (h + gap) + gap, (i % columns) * (w + gap) + gap
         sheet[y : y + h, x : x + w] = image
     picture = Image.fromarray(sheet.squeeze(-1) if c == 1 else sheet)
-    times = max(1, 600 // max(picture.size))
+    times = max(1, 800 // max(picture.size))
     picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST).save(path)
     return Path(path)
 

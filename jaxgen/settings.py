@@ -1,5 +1,5 @@
-"""What a run can be told: the arguments of `train`, of the family's constructor and of its optimizers, in one flat list.
-A recipe gives them other defaults."""
+"""What a run can be told: the options of every run, of the family's constructor and of its optimizers, in one flat
+list. A recipe gives them other defaults."""
 
 import dataclasses
 import functools

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import checkpoint, core, data, find, parallel, pictures, sampling, settings
@@ -14,10 +13,13 @@ from jaxgen.errors import Diverged, MissingExtra, UserError
 from jaxgen.run import Run, build
 
 
+SHOW = 5.0  # seconds without a printed line
+
+
 def train(family: str, **given: Any) -> Path:
     """Train a family (a name, or the path of a file) and return the folder of the run.
 
-    Options are those of `loop`, of the family's constructor and of its optimizers; what is not given comes from the
+    Options are those of `options`, of the family's constructor and of its optimizers; what is not given comes from the
     recipe. The same call goes on with a run that was stopped.
 
     >>> train("vae", data="digits", steps=200)  # doctest: +SKIP
@@ -62,15 +64,19 @@ def run(name: str, options: dict[str, Any]) -> Path:
     call = plan.call(family, txs)
     state = place(state)
     rest = place({"root": jax.random.key(options["seed"]), "data": arrays})
+    shown = begun
     while step < plan.steps:
         count = min(options["log_every"] - step % options["log_every"], plan.steps - step)
         state, metrics = call(state, plan.rows(step, count), rest)
         step += count
         told = finite({key: float(x.mean()) for key, x in jax.device_get(metrics).items()}, step)
-        folder.log(step, time.perf_counter() - begun, told)
-        if step % options["save_every"] < count or step == plan.steps:
+        now, save = time.perf_counter(), step % options["save_every"] < count or step == plan.steps
+        folder.log(step, now - begun, told)
+        if save:
             keep(folder, family, state, step, options["seed"], inputs)
-            print(line(step, plan.steps, told, time.perf_counter() - begun))
+        if save or now - shown > SHOW:
+            print(line(step, plan.steps, told, now - begun), flush=True)
+            shown = now
     draw_curves(folder)
     return folder.folder
 
@@ -111,9 +117,8 @@ class Plan:
 
     def described(self, folder, step):
         size = " + ".join(f"{n:,} ({net})" for net, n in self.parameters.items())
-        recipe = f", recipe {self.options['recipe']}" if self.options["recipe"] else ""
-        begin = f"goes on at step {step} of" if step else "begins:"
-        return f"{folder}{recipe}: {size} parameters, {self.length:,} rows; {begin} {self.steps} steps of {self.options['batch']}"
+        length = f"{self.steps:,} steps of {self.options['batch']} rows" + (f", from step {step:,}" if step else "")
+        return f"{folder}: {size} parameters, {self.length:,} images, {length}"
 
 
 def count(tree):

@@ -22,8 +22,8 @@ def to_state_dict(params, stats):
 def from_state_dict(params, stats, state_dict, aliases=None, name="weights"):
     """The values of `state_dict` as trees like `params` and `stats`: keys, shapes and dtypes must agree.
 
-    `aliases` are other names for the same tensors: {"model.": "main."} for a prefix, {"head.weight": "wte.weight"} for a
-    tied tensor, which a file may hold under either name, or under both with equal values."""
+    `aliases` are other names for the same tensors: {"model.": "main."} for a prefix, {"head.weight": "wte.weight"} for
+    a tied tensor, which a file may hold under either name, or under both with equal values."""
     want = to_state_dict(params, stats)
     have = renamed(state_dict, aliases or {}, name)
     missing, unexpected = sorted(want.keys() - have.keys()), sorted(have.keys() - want.keys())
@@ -63,7 +63,7 @@ def strangers(missing, unexpected):
 
 
 def write(path, arrays, metadata=None):
-    """safetensors silently stores wrong values for strided arrays, so all are made C-contiguous here, and here alone."""
+    """safetensors silently stores wrong values for strided arrays, so all are made C-contiguous, here and only here."""
     save_file({key: np.asarray(x, order="C") for key, x in arrays.items()}, path, metadata)
 
 

@@ -1,4 +1,5 @@
-"""Every family beside its twin: the test-sized form, and one more for each further value of an argument with a choice."""
+"""Every family beside its twin: the test-sized form, and one more for each further value of an argument
+that has a choice."""
 
 from names import NAMES, twin_file
 

@@ -1,4 +1,5 @@
-"""Every family there is: those of the package by name, the toys of the tests as files of a user's own. Needs no torch."""
+"""Every family there is: those of the package by name, the toys of the tests as files of a user's own. Needs no
+torch."""
 
 from pathlib import Path
 

@@ -80,7 +80,7 @@ def share(tree, turn, shares):
 
 @contextmanager
 def dropout(family, masks):
-    """Every Dropout multiplies with the masks given for its path, one for each call; other hooks see what comes of it."""
+    """Every Dropout multiplies with the masks given for its path, a call each; other hooks see the result."""
 
     def given(waiting):
         return lambda layer, args, output: args[0] * next(waiting) / (1 - layer.p) if layer.training else args[0]

@@ -54,20 +54,24 @@ class Family(nnx.Module):
     recipes = {
         "T03": Recipe(
             "document 002, lines 112-163 and 323-363",
-            printed=dict(data="mnist", size=64, channels=1, latent=100, batch=128, epochs=50, lr=2e-4, betas=(0.5, 0.999)),
+            printed=dict(
+                data="mnist", size=64, channels=1, latent=100, batch=128, epochs=50, lr=2e-4, betas=(0.5, 0.999)
+            ),
             chosen=dict(objective="bce_half"),
         ),
         "T01": Recipe(
             "document 001, lines 51-92",
-            printed=dict(data="mnist", size=32, channels=3, latent=100, batch=64, epochs=5, lr=2e-4, betas=(0.9, 0.999)),
+            printed=dict(
+                data="mnist", size=32, channels=3, latent=100, batch=64, epochs=5, lr=2e-4, betas=(0.9, 0.999)
+            ),
             chosen=dict(objective="bce"),
         ),
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",
             printed={},
-            chosen=dict(data="digits", size=32, width=16, batch=64, steps=3000, lr=1e-3, betas=(0.5, 0.999), ema=0.995),
+            chosen=dict(data="digits", size=32, width=16, batch=64, steps=3000, lr=4e-4, ema=0.998),
         ),
-    }  # fmt: skip
+    }
 
     def __init__(
         self,
@@ -102,7 +106,11 @@ class Family(nnx.Module):
         real = self.disc.logits(batch["image"])
         fake = self.disc.logits(jax.lax.stop_gradient(self.gen(draws["z"])))
         loss = objectives.named(self.objective).disc(real, fake)
-        return loss, {"disc_loss": loss, "real": jax.nn.sigmoid(real).mean(), "fake": jax.nn.sigmoid(fake).mean()}
+        return loss, {
+            "disc_loss": loss,
+            "disc_real": jax.nn.sigmoid(real).mean(),
+            "disc_fake": jax.nn.sigmoid(fake).mean(),
+        }
 
     def gen_loss(self, batch, draws):
         loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))

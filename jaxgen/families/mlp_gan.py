@@ -50,15 +50,19 @@ class Family(nnx.Module):
     recipes = {
         "T07": Recipe(
             "document 004, lines 79-122",
-            printed=dict(data="mnist", size=28, channels=1, latent=100, batch=64, epochs=100, lr=2e-4, betas=(0.9, 0.999)),
+            printed=dict(
+                data="mnist", size=28, channels=1, latent=100, batch=64, epochs=100, lr=2e-4, betas=(0.9, 0.999)
+            ),
             chosen=dict(objective="bce"),
         ),
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",
             printed={},
-            chosen=dict(data="digits", size=16, hidden=(128, 256, 512), batch=64, steps=8000, lr=2e-4, betas=(0.5, 0.999), ema=0.995),
+            chosen=dict(
+                data="digits", size=16, hidden=(128, 256, 512), batch=64, steps=8000, betas=(0.5, 0.999), ema=0.998
+            ),
         ),
-    }  # fmt: skip
+    }
 
     def __init__(
         self,
@@ -93,7 +97,11 @@ class Family(nnx.Module):
         real = self.disc.logits(nn.flatten(batch["image"]))
         fake = self.disc.logits(jax.lax.stop_gradient(self.gen(draws["z"])))
         loss = objectives.named(self.objective).disc(real, fake)
-        return loss, {"disc_loss": loss, "real": jax.nn.sigmoid(real).mean(), "fake": jax.nn.sigmoid(fake).mean()}
+        return loss, {
+            "disc_loss": loss,
+            "disc_real": jax.nn.sigmoid(real).mean(),
+            "disc_fake": jax.nn.sigmoid(fake).mean(),
+        }
 
     def gen_loss(self, batch, draws):
         loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))

@@ -12,8 +12,8 @@ from jaxgen.core import Input, Player, Recipe
 
 
 class VAE(nnx.Module):
-    """x (N, input_dim) in [0, 1] -> the pixels' means (N, input_dim), and mean and log-variance of the latent, given its
-    noise (N, latent_dim). The document prints one hidden width, used twice; here each is named."""
+    """x (N, input_dim) in [0, 1] -> the pixels' means (N, input_dim), and mean and log-variance of the latent (N,
+    latent_dim), given its noise. The document prints one hidden width, used twice; here each is named."""
 
     def __init__(self, input_dim, hidden_dims, latent_dim):
         self.encoder = mlp(input_dim, *hidden_dims, latent_dim * 2)
@@ -50,7 +50,7 @@ class Family(nnx.Module):
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",
             printed={},
-            chosen=dict(data="digits", size=16, hidden=(256, 256), latent=10, batch=64, steps=6000, lr=1e-3, ema=0.995),
+            chosen=dict(data="digits", size=24, hidden=(256, 256), latent=10, batch=64, steps=8000, lr=1e-3, ema=0.995),
         ),
     }
 

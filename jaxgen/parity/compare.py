@@ -56,8 +56,8 @@ def error(a, b, scale, floor):
 
 
 def structurally_zero(grads):
-    """The arrays whose gradient is nothing but round-off, as that of a bias before BatchNorm: Adam divides it by its own
-    size, so two right programs move these weights apart. A gradient of exactly zero moves nothing and is compared."""
+    """The arrays whose gradient is nothing but round-off, as that of a bias before BatchNorm: Adam divides it by its
+    own size, so two right programs move these weights apart. A gradient of exactly zero moves nothing: compared."""
     bound = 1e-12 * largest(grads)
     return tuple(key for key, x in grads.items() if 0 < np.abs(x).max(initial=0.0) <= bound)
 

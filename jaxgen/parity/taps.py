@@ -10,7 +10,7 @@ from flax import nnx
 
 @contextmanager
 def ours(family):
-    """{path: outputs} of what runs meanwhile, also inside jit, grad and scan: each call hands its values to the host."""
+    """{path: outputs} of what runs meanwhile, inside jit, grad and scan too: each call hands its values to the host."""
     outputs = {}
     classes = {type(layer) for _, layer in nnx.iter_modules(family.module)}
     calls = {cls: cls.__dict__["__call__"] for cls in classes if "__call__" in cls.__dict__}

@@ -1,7 +1,6 @@
 """Is the port right? One comparison in float64, level by level, the same for every family."""
 
 import inspect
-from functools import partial
 
 import jax
 
@@ -115,7 +114,7 @@ def numbered(outputs):
 
 
 def first_worst(have, want):
-    """Round-off grows from layer to layer and so does a fault: the first layer beyond the gate is the one to look at."""
+    """A fault is inherited by all layers behind it: the first layer beyond the gate is the one to look at."""
     if have.keys() != want.keys():
         return compare("outputs", have, want)
     rows = [compare("outputs", {key: have[key]}, {key: want[key]}) for key in want]

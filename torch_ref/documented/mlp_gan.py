@@ -1,4 +1,5 @@
-"""The training loop of document 004 on the bare nets, its printed lines in their order. The noise comes from outside."""
+"""The training loop of document 004 on the bare nets, its printed lines in their order. The noise comes from
+outside."""
 
 import torch
 from torch import nn, optim

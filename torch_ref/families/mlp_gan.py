@@ -69,7 +69,11 @@ class Family(nn.Module):
         real = self.disc.logits(batch["image"].flatten(1))
         fake = self.disc.logits(self.gen(draws["z"]).detach())
         loss = objectives.named(self.objective).disc(real, fake)
-        return loss, {"disc_loss": loss, "real": torch.sigmoid(real).mean(), "fake": torch.sigmoid(fake).mean()}
+        return loss, {
+            "disc_loss": loss,
+            "disc_real": torch.sigmoid(real).mean(),
+            "disc_fake": torch.sigmoid(fake).mean(),
+        }
 
     def gen_loss(self, batch, draws):
         loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))

@@ -10,8 +10,8 @@ from torch_ref.core import Player, parameters
 
 
 class VAE(nn.Module):
-    """x (N, input_dim) in [0, 1] -> the pixels' means (N, input_dim), and mean and log-variance of the latent, given its
-    noise (N, latent_dim). The document prints one hidden width, used twice; here each is named."""
+    """x (N, input_dim) in [0, 1] -> the pixels' means (N, input_dim), and mean and log-variance of the latent (N,
+    latent_dim), given its noise. The document prints one hidden width, used twice; here each is named."""
 
     def __init__(self, input_dim, hidden_dims, latent_dim):
         super().__init__()

@@ -1,5 +1,5 @@
-"""A toy conditional Wasserstein GAN with gradient penalty (Gulrajani et al., 2017): the critic plays three times a step,
-with fresh batches or with the first one again; labels reach both nets."""
+"""A toy conditional Wasserstein GAN with gradient penalty (Gulrajani et al., 2017): the critic plays three times a
+step, with fresh batches or with the first one again; labels reach both nets."""
 
 import torch
 from torch import nn
