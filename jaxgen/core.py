@@ -6,8 +6,8 @@ A family is one class (`jaxgen/families/*.py`, or a file of a user's own) with
 - `<player>_loss(batch, draws) -> (scalar, metrics)`, `draw(key, batch)` (all randomness of a step, which reads nothing
   of the batch but its shapes), `draw_sample(key, count, first=0)` and `sample(draws)`;
 - `inputs(batch)` {leaf of a batch of so many rows: Input}, `images` (the leaves of batch and draws that are images:
-  NHWC here, NCHW in torch), `optimizers(lr=..., ...)` {player: optax transformation}, `recipes` {name: Recipe} and `small`
-  (constructor arguments of a test-sized model).
+  NHWC here, NCHW in torch), `optimizers(lr=..., ...)` {player: optax transformation}, `recipes` {name: Recipe} and
+  `small` (constructor arguments of a test-sized model).
 Its constructor's signature is its configuration. Batches, draws and metrics are plain dicts of arrays.
 """
 

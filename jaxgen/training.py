@@ -12,7 +12,6 @@ from jaxgen import checkpoint, core, data, find, parallel, pictures, sampling, s
 from jaxgen.errors import Diverged, MissingExtra, UserError
 from jaxgen.run import Run, build
 
-
 SHOW = 5.0  # seconds without a printed line
 
 

@@ -72,7 +72,7 @@ def steps_of_log(run):
 
 
 def test_a_stopped_run_goes_on_to_the_same_bits():
-    """Stopped at a checkpoint; killed after lines of the log that no checkpoint has seen; with calls of other lengths."""
+    """Stopped at a checkpoint; killed after lines of the log that no checkpoint has seen; with other calls."""
 
     def go(name, steps, log_every=2):
         training.train(
