@@ -88,24 +88,23 @@ def test_no_two_leaves_share_a_buffer(name):
 
 @pytest.mark.parametrize("name", NAMES, ids=find.label)
 def test_a_step_is_an_update(name):
-    """With the draws of its number and nothing else carried, so that a run goes on from a state on disk, anywhere."""
+    """With the draws of its number, and nothing else carried."""
     step, start, batches, (want, _) = plain(name)
-    run, state = parallel.jit(step), start(ROOTS[0])
     family, txs = step.args
-    update = jax.jit(partial(core.update, family, txs))
+    update, state = jax.jit(partial(core.update, family, txs)), start(ROOTS[0])
     for i in range(STEPS):
-        state = jax.tree.map(lambda x: jnp.asarray(np.array(x)), state)
-        if i == 1:
-            draws = family.draw(jax.random.fold_in(ROOTS[0], i), pairs.at(batches, i))
-            state, _ = update(state, pairs.at(batches, i), draws)
-        else:
-            state, _ = run(state, pairs.at(batches, i), ROOTS[0])
+        batch = pairs.at(batches, i)
+        state, _ = update(state, batch, family.draw(jax.random.fold_in(ROOTS[0], i), batch))
     assert_same_state(state, want)
 
 
-def test_two_steps_are_one_compilation():
-    step, start, batches, _ = plain(NAMES[-1])
+@pytest.mark.parametrize("name", NAMES, ids=find.label)
+def test_a_run_goes_on_from_a_state_on_disk(name):
+    """At any step, to the last bit."""
+    step, start, batches, (want, _) = plain(name)
     run, state = parallel.jit(step), start(ROOTS[0])
     for i in range(STEPS):
+        state = jax.tree.map(lambda x: jnp.asarray(np.array(x)), state)
         state, _ = run(state, pairs.at(batches, i), ROOTS[0])
-    assert run._cache_size() == 1
+    jax.tree.map(np.testing.assert_array_equal, state, want)
+    assert run._cache_size() == 1, "compiled more than once"

@@ -12,7 +12,7 @@ from names import TOYS
 from PIL import Image
 
 import jaxgen
-from jaxgen import checkpoint, cli, core, data, settings, training
+from jaxgen import checkpoint, cli, core, data, find, settings, training
 from jaxgen.errors import Diverged, UserError
 from jaxgen.run import Run
 
@@ -149,7 +149,7 @@ def test_a_batch_that_is_reused_counts_once():
     family = str(TOYS / "ours" / "critic.py")
     plans = {}
     for reuse in (False, True):
-        options = settings.resolve(training_class(family), training.options, {"reuse": reuse, "epochs": 1, "batch": 10})
+        options = settings.resolve(find.family(family), training.options, {"reuse": reuse, "epochs": 1, "batch": 10})
         built = training.build(family, options)
         inputs = built.inputs(30)
         plans[reuse] = training.Plan(built, {"image": np.zeros((120, 12, 12, 1), np.uint8)}, inputs, options)
@@ -159,12 +159,6 @@ def test_a_batch_that_is_reused_counts_once():
     np.testing.assert_array_equal(again[0::3], again[2::3])
 
 
-def training_class(name):
-    from jaxgen import find
-
-    return find.family(name)
-
-
 def test_from_python_and_with_an_epoch_count():
     run = training.train("mlp_gan", data="digits", epochs=0.2, batch=32, hidden=(8,), log_every=5, name="short")
     assert json.loads((run / "log.jsonl").read_text().splitlines()[-1])["step"] == 10
@@ -172,6 +166,18 @@ def test_from_python_and_with_an_epoch_count():
         training.train("mlp_gan", hiden=(8,))
     with pytest.raises(UserError, match="unknown recipe 'T3'. There is: T03"):
         training.train("dcgan", recipe="T3")
+
+
+@pytest.mark.parametrize("name", find.names())
+def test_every_recipe_can_be_built(name):
+    """Its options are known, what a document prints is kept, and what we chose is told apart."""
+    cls = find.family(name)
+    assert list(cls.recipes)[-1] == "digits" and not cls.recipes["digits"].printed
+    for key, recipe in cls.recipes.items():
+        values = settings.resolve(cls, training.options, {"recipe": key})
+        assert values.items() >= recipe.printed.items() and not recipe.printed.keys() & recipe.chosen.keys()
+        image = training.build(name, values).inputs(values["batch"])["image"]
+        assert image.shape[0] == values["batch"] and values["data"] in ("mnist", "digits")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run():
@@ -257,7 +263,7 @@ def test_recognisable_is_not_said_of_initial_weights():
 
     digits = data.load("digits")
     for name in ("vae", "dcgan"):
-        family = training.build(name, settings.resolve(training_class(name), training.options, {"data": "digits"}))
+        family = training.build(name, settings.resolve(find.family(name), training.options, {"data": "digits"}))
         assert isinstance(family, Functional)
         images = sampling.images(family, *family.init(jax.random.key(0)), count=200, seed=0, batch=100)
         assert not recognise(images, digits).ok
