@@ -51,7 +51,10 @@ def train(arguments):
     values = settings.defaults(cls, training.options, recipe)
     if any(word.split("=")[0] == "--epochs" for word in rest):
         values["steps"] = None
-    options = settings.form(cls, training.options, values)
+    told: dict[str, str] = {}
+    for function in (training.options, cls.__init__, cls.optimizers):
+        told |= settings.comments(function)
+    options = settings.form("options", settings.parameters(cls, training.options), values, told)
     parsed = tyro.cli(options, args=rest, prog=f"jaxgen train {name}", description=described(cls, recipe))
     print(f"recipe {recipe}: {cls.recipes[recipe].source}") if recipe else None
     training.run(name, vars(parsed))

@@ -74,33 +74,25 @@ def comments(function) -> dict[str, str]:
     return {key: text for key, text in found.items() if key in inspect.signature(function).parameters}
 
 
-def form(cls, loop, values):
-    """A dataclass of all options with these values as defaults, from which tyro makes a command line."""
-    told = comments(loop) | comments(cls.__init__) | comments(cls.optimizers)
-    fields = [
-        (name, *field(parameter.annotation, values[name], told.get(name)))
-        for name, parameter in parameters(cls, loop).items()
-    ]
-    return dataclasses.make_dataclass(cls.__name__, fields)
-
-
-def field(annotation, value, told, positional=False):
+def form(name, parameters, values, told, positional=""):
+    """A dataclass from which tyro makes a command line: an option a parameter, `values` as defaults, `told` as help."""
     import tyro
 
-    extra = [tyro.conf.arg(help=told)] if told else []
-    extra += [tyro.conf.Positional] if positional else []
-    kind = functools.reduce(lambda kind, more: Annotated[kind, more], extra, annotation)
-    return (kind,) if value is inspect.Parameter.empty else (kind, dataclasses.field(default=value))
+    fields = []
+    for key, parameter in parameters.items():
+        extra = [tyro.conf.arg(help=told[key])] if key in told else []
+        extra += [tyro.conf.Positional] if key == positional else []
+        kind = functools.reduce(lambda kind, more: Annotated[kind, more], extra, parameter.annotation)
+        default = {} if values[key] is inspect.Parameter.empty else {"default": values[key]}
+        fields.append((key, kind, dataclasses.field(**default)))
+    return dataclasses.make_dataclass(name, fields)
 
 
-def call(function, arguments, prog, positional):
+def call(function, arguments, prog, positional=""):
     """`function` with its arguments from a command line, one of them without its name."""
     import tyro
 
-    told = comments(function)
-    fields = [
-        (name, *field(parameter.annotation, parameter.default, told.get(name), name == positional))
-        for name, parameter in inspect.signature(function).parameters.items()
-    ]
-    form = dataclasses.make_dataclass(function.__name__, fields)
-    return function(**vars(tyro.cli(form, args=arguments, prog=prog, description=function.__doc__)))
+    known = inspect.signature(function).parameters
+    values = {name: parameter.default for name, parameter in known.items()}
+    options = form(function.__name__, known, values, comments(function), positional)
+    return function(**vars(tyro.cli(options, args=arguments, prog=prog, description=function.__doc__)))

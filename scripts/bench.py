@@ -5,4 +5,4 @@ import sys
 from jaxgen.bench import bench
 from jaxgen.settings import call
 
-call(bench, sys.argv[1:], "bench.py", "")
+call(bench, sys.argv[1:], "bench.py")

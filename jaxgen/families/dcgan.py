@@ -75,12 +75,12 @@ class Family(nnx.Module):
 
     def __init__(
         self,
-        size: Literal[64, 32] = 64,
-        channels: int = 1,
-        latent: int = 100,
-        width: int = 64,
-        objective: objectives.Name = "bce_half",
-        initial: Literal["dcgan", "torch"] = "dcgan",
+        size: Literal[64, 32] = 64,  # of the images, in pixels
+        channels: int = 1,  # of the images: 1 gray, 3 colour
+        latent: int = 100,  # length of the noise
+        width: int = 64,  # channels of the widest maps; deeper ones have 2, 4, 8 times as many
+        objective: objectives.Name = "bce_half",  # what the two players minimise
+        initial: Literal["dcgan", "torch"] = "dcgan",  # initial weights: N(0, 0.02), or PyTorch's defaults
     ):
         self.size, self.channels, self.latent = size, channels, latent
         self.objective = objective
@@ -93,7 +93,11 @@ class Family(nnx.Module):
     def inputs(self, batch):
         return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0)}
 
-    def optimizers(self, lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999)):
+    def optimizers(
+        self,
+        lr: float = 2e-4,  # learning rate of Adam
+        betas: tuple[float, float] = (0.5, 0.999),  # decays of its two averages
+    ):
         return {name: optax.adam(lr, *betas) for name in self.players}
 
     def draw(self, key, batch):

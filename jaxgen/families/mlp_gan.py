@@ -66,12 +66,12 @@ class Family(nnx.Module):
 
     def __init__(
         self,
-        size: int = 28,
-        channels: int = 1,
-        latent: int = 100,
-        hidden: tuple[int, ...] = (256, 512, 1024),
-        objective: objectives.Name = "bce",
-        initial: Literal["torch", "dcgan"] = "torch",
+        size: int = 28,  # of the images, in pixels
+        channels: int = 1,  # of the images: 1 gray, 3 colour
+        latent: int = 100,  # length of the noise
+        hidden: tuple[int, ...] = (256, 512, 1024),  # widths of the generator, mirrored in the discriminator
+        objective: objectives.Name = "bce",  # what the two players minimise
+        initial: Literal["torch", "dcgan"] = "torch",  # initial weights: PyTorch's defaults, or N(0, 0.02)
     ):
         self.size, self.channels, self.latent = size, channels, latent
         self.objective = objective
@@ -84,7 +84,11 @@ class Family(nnx.Module):
     def inputs(self, batch):
         return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0)}
 
-    def optimizers(self, lr: float = 2e-4, betas: tuple[float, float] = (0.9, 0.999)):
+    def optimizers(
+        self,
+        lr: float = 2e-4,  # learning rate of Adam
+        betas: tuple[float, float] = (0.9, 0.999),  # decays of its two averages
+    ):
         return {name: optax.adam(lr, *betas) for name in self.players}
 
     def draw(self, key, batch):

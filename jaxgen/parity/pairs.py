@@ -34,6 +34,7 @@ class Case(NamedTuple):
 
 def cases(name, twin=None):
     """The test-sized form of a family, and one case more for each further value of an argument that has a choice."""
+    needs("torch", "verify")
     ours, theirs = find.family(name), find.twin(name, twin)
     yield Case(name, ours.small, ours, theirs)
     for key, parameter in inspect.signature(ours.__init__).parameters.items():

@@ -5,7 +5,6 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxgen import find
-from jaxgen.errors import needs
 from jaxgen.parity.pairs import cases
 from jaxgen.parity.verify import verify as verify_case
 
@@ -26,7 +25,6 @@ def verify(
     twin: str | None = None,  # the PyTorch file of a family that is a file
 ) -> bool:
     """Whether every case holds at every level, in float64; prints the table."""
-    needs("torch", "verify")
     console, results = Console(), []
     todo = [case for name in families or find.names() for case in cases(name, twin)]
     with console.status("") as status:

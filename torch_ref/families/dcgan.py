@@ -55,12 +55,12 @@ class Family(nn.Module):
 
     def __init__(
         self,
-        size: Literal[64, 32] = 64,
-        channels: int = 1,
-        latent: int = 100,
-        width: int = 64,
-        objective: objectives.Name = "bce_half",
-        initial: Literal["dcgan", "torch"] = "dcgan",
+        size: Literal[64, 32] = 64,  # of the images, in pixels
+        channels: int = 1,  # of the images: 1 gray, 3 colour
+        latent: int = 100,  # length of the noise
+        width: int = 64,  # channels of the widest maps; deeper ones have 2, 4, 8 times as many
+        objective: objectives.Name = "bce_half",  # what the two players minimise
+        initial: Literal["dcgan", "torch"] = "dcgan",  # initial weights: N(0, 0.02), or PyTorch's defaults
     ):
         super().__init__()
         self.size, self.channels, self.latent = size, channels, latent
@@ -70,7 +70,11 @@ class Family(nn.Module):
         if initial == "dcgan":
             self.apply(dcgan_init)
 
-    def optimizers(self, lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999)):
+    def optimizers(
+        self,
+        lr: float = 2e-4,  # learning rate of Adam
+        betas: tuple[float, float] = (0.5, 0.999),  # decays of its two averages
+    ):
         return {name: torch.optim.Adam(parameters(self, name), lr, betas) for name in self.players}
 
     def disc_loss(self, batch, draws):

@@ -44,20 +44,23 @@ class Family(nn.Module):
 
     def __init__(
         self,
-        size: int = 28,
-        channels: int = 1,
-        hidden: tuple[int, ...] = (256, 256),
-        latent: int = 20,
-        likelihood: Literal["bernoulli", "documented"] = "bernoulli",
-        binarize: Literal["none", "dynamic"] = "none",
-        beta: float = 1.0,
+        size: int = 28,  # of the images, in pixels
+        channels: int = 1,  # of the images: 1 gray, 3 colour
+        hidden: tuple[int, ...] = (256, 256),  # widths of the encoder, mirrored in the decoder
+        latent: int = 20,  # length of the code
+        likelihood: Literal["bernoulli", "documented"] = "bernoulli",  # of the pixels; documented: mean squared error
+        binarize: Literal["none", "dynamic"] = "none",  # gray pixels as they are, or drawn anew as 0 or 1 each step
+        beta: float = 1.0,  # weight of the KL divergence
     ):
         super().__init__()
         self.size, self.channels, self.latent = size, channels, latent
         self.likelihood, self.binarize, self.beta = likelihood, binarize, beta
         self.vae = VAE(channels * size**2, hidden, latent)
 
-    def optimizers(self, lr: float = 1e-3):
+    def optimizers(
+        self,
+        lr: float = 1e-3,  # learning rate of Adam
+    ):
         return {name: torch.optim.Adam(parameters(self, name), lr) for name in self.players}
 
     def vae_loss(self, batch, draws):
