@@ -15,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from jaxgen import core, find, parallel
+from jaxgen import core, find, parallel, weights
 from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
@@ -91,8 +91,6 @@ def contestants(name, batch, scan) -> dict[str, Callable]:
 
 def begin(family, txs, state_dict):
     """The state with the twin's weights."""
-    from jaxgen import weights
-
     params, stats = family.init(jax.random.key(0))
     for net in params:
         mine = {key.removeprefix(f"{net}."): x for key, x in state_dict.items() if key.startswith(f"{net}.")}

@@ -50,7 +50,8 @@ def load(folder, step: int, like):
         try:
             return checkpointer.load(step, target)
         except Exception as error:  # a damaged file raises many kinds
-            raise StorageError(f"{folder}: cannot read step {step} ({reason(error)}). Remove it to go back.") from error
+            told = f"{folder}: cannot read step {step} ({reason(error)})"
+            raise StorageError(f"{told}. Remove {folder}/{step} to go on from the checkpoint before it.") from error
 
 
 def reason(error):

@@ -26,7 +26,7 @@ def main(argv: list[str] | None = None):
         print(f"jaxgen: {error}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
-        print("jaxgen: stopped. The same command goes on from the last checkpoint.", file=sys.stderr)
+        print(f"jaxgen {command}: stopped", file=sys.stderr)
         sys.exit(130)
 
 
@@ -56,8 +56,11 @@ def train(arguments):
         told |= settings.comments(function)
     options = settings.form("options", settings.parameters(cls, training.options), values, told)
     parsed = tyro.cli(options, args=rest, prog=f"jaxgen train {name}", description=described(cls, recipe))
-    print(f"recipe {recipe}: {cls.recipes[recipe].source}") if recipe else None
-    training.run(name, vars(parsed))
+    if recipe:
+        print(
+            f"recipe {recipe}: {cls.recipes[recipe].source}; ours: {', '.join(cls.recipes[recipe].chosen) or 'nothing'}"
+        )
+    training.run(name, settings.checked(vars(parsed)))
 
 
 def named_before(arguments):

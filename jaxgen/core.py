@@ -8,7 +8,8 @@ A family is one class (`jaxgen/families/*.py`, or a file of a user's own) with
 - `inputs(batch)` {leaf of a batch of so many rows: Input}, `images` (the leaves of batch and draws that are images:
   NHWC here, NCHW in torch), `optimizers(lr=..., ...)` {player: optax transformation}, `recipes` {name: Recipe} and
   `small` (constructor arguments of a test-sized model).
-Its constructor's signature is its configuration. Batches, draws and metrics are plain dicts of arrays.
+Its constructor's signature is its configuration. Batches, draws and metrics are plain dicts of arrays. A loss is a mean
+over the rows of the batch, and so are its metrics: under `pmap` they are averaged over the devices.
 """
 
 from typing import Any, NamedTuple
@@ -19,6 +20,7 @@ import optax
 from flax import struct
 
 from jaxgen import axis
+from jaxgen.errors import UserError
 
 
 class Player(NamedTuple):
@@ -65,14 +67,14 @@ class State(struct.PyTreeNode):
 def init(family, txs, key, *, averaged=False):
     """A state of initial weights; `averaged` keeps a running average of them beside."""
     params, stats = family.init(key)
-    check(family, params)
+    check(family, params | stats)
     opt = {name: txs[name].init(pick(params, player.trains)) for name, player in family.players.items()}
     ema = jax.tree.map(jnp.copy, {"params": params, "stats": stats}) if averaged else {}
     return State(jnp.zeros((), jnp.int32), params, stats, opt, ema)
 
 
 def step(family, txs, state, batch, root, **options):
-    """-> state, metrics. The draws come of `root` and the step's number alone, so a scan of K steps, K calls and a
+    """-> state, metrics. The draws depend on `root` and the step's number alone, so a scan of K steps, K calls and a
     resumed run are the same to the last bit; they are made for the global batch, then split among the devices."""
     key = jax.random.fold_in(root, state.step)
     draws = axis.share(family.draw(key, axis.whole(batch)))
@@ -122,7 +124,10 @@ def used(family):
 
 def share(family, tree, turn):
     """One turn's rows: strided, so that splitting a batch among devices changes nothing."""
-    return jax.tree.map(lambda x: x[turn :: shares(family)], tree)
+    count = shares(family)
+    if odd := [x.shape for x in jax.tree.leaves(tree) if x.shape[0] % count]:
+        raise UserError(f"a step has {count} shares, but a batch or its draws have {odd[0][0]} rows on a device")
+    return jax.tree.map(lambda x: x[turn::count], tree)
 
 
 def average(old, new, decay):
@@ -144,8 +149,8 @@ def check(family, nets):
     for who in ("trains", "moves"):
         named = [net for player in family.players.values() for net in getattr(player, who)]
         if unknown := sorted(set(named) - set(nets)):
-            raise ValueError(f"a player {who} {unknown}, the nets are {sorted(nets)}")
+            raise UserError(f"a player {who} {unknown}, the nets are {sorted(nets)}")
         if is_simultaneous(family) and len(named) > len(set(named)):
-            raise ValueError(f"simultaneous players: two of them {who.rstrip('s')} one of {sorted(set(named))}")
+            raise UserError(f"simultaneous players: two of them {who.rstrip('s')} one of {sorted(set(named))}")
     if few := [name for name, player in family.players.items() if player.times < 1]:
-        raise ValueError(f"players {few} play less than once a step")
+        raise UserError(f"players {few} play less than once a step")

@@ -1,6 +1,7 @@
 """Data sets as uint8 arrays, and which rows of them make the batch of a step."""
 
 import os
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -66,7 +67,7 @@ def from_npz(name, path):
             arrays = {key: file[key] for key in file.files}
     except Exception as error:  # a damaged archive raises many kinds
         raise UserError(f"{path}: not a readable npz file ({error}).") from error
-    if "x_train" in arrays:
+    if arrays.keys() >= {"x_train", "y_train", "x_test", "y_test"}:
         parts = ({"image": arrays[f"x_{part}"], "label": arrays[f"y_{part}"]} for part in ("train", "test"))
         return Data(name, *(checked(path, part) for part in parts))
     if "image" in arrays:
@@ -121,10 +122,15 @@ def fit_images(images, height, width, channels):
 
 
 def rows(length: int, count: int, seed: int, step: int) -> np.ndarray:
-    """The `count` rows of step `step`: a function of (seed, step), each epoch a permutation, its last part dropped."""
+    """The `count` rows of step `step`: a function of (seed, step), each epoch a permutation, of which the
+    incomplete last batch is dropped."""
     epoch, place = divmod(step, length // count)
-    order = np.random.default_rng([seed, epoch]).permutation(length)
-    return order[place * count : (place + 1) * count].astype(np.int32)
+    return order(length, seed, epoch)[place * count : (place + 1) * count]
+
+
+@lru_cache(maxsize=2)
+def order(length, seed, epoch):
+    return np.random.default_rng([seed, epoch]).permutation(length).astype(np.int32)
 
 
 def scaled(arrays, inputs, rows):

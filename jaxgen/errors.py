@@ -1,6 +1,7 @@
 """One clear line for what a user can cause, with an exit code; and the one way to ask for an extra."""
 
 import importlib
+from contextlib import contextmanager
 
 
 class UserError(ValueError):
@@ -19,6 +20,15 @@ class StorageError(UserError):
     """A folder that cannot be written, a checkpoint that cannot be read."""
 
     code = 4
+
+
+@contextmanager
+def writing(path):
+    """What the system refuses while `path` is written, as one line."""
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(f"{path}: cannot be written ({error.strerror or error}).") from error
 
 
 class MissingExtra(UserError):

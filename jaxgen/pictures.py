@@ -15,7 +15,10 @@ def to_uint8(images, low, high):
 
 
 def grid(images: np.ndarray, path, columns: int | None = None, gap: int = 2) -> Path:
-    """uint8 (N, H, W, C) -> one picture; small images are enlarged so that their pixels can be seen."""
+    """uint8 (N, H, W, C) -> one picture; small images are enlarged so that their pixels can be seen. Channels that are
+    neither gray nor colour stand side by side."""
+    if images.shape[-1] not in (1, 3):
+        images = np.concatenate(np.split(images, images.shape[-1], -1), 2)
     n, h, w, c = images.shape
     columns = columns or int(np.ceil(np.sqrt(n)))
     lines = -(-n // columns)

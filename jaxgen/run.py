@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 from jaxgen import __version__, find, settings, weights
-from jaxgen.errors import StorageError, UserError
+from jaxgen.errors import StorageError, UserError, writing
 from jaxgen.functional import Functional
 
-FREE = ("steps", "epochs", "log_every", "save_every", "parallel", "name", "data_dir")  # change no number of a run
+FREE = ("steps", "epochs", "log_every", "save_every", "parallel", "name", "data_dir")  # may change in a run
 
 
 class Run:
@@ -33,53 +33,55 @@ class Run:
         path = self.folder / "config.json"
         if not path.is_file():
             raise UserError(f"{self.folder}: not the folder of a run (there is no config.json).")
-        return json.loads(path.read_text())
+        try:
+            return json.loads(path.read_text())
+        except ValueError as error:
+            raise StorageError(f"{path}: not readable ({error}). Choose another --name.") from error
 
     @cached_property
     def family(self) -> Functional:
         return build(self.config["family"], self.config["settings"])
 
-    def begin(self, family: str, options: dict[str, Any]):
+    def begin(self, family: str, options: dict[str, Any], recipe: dict[str, Any]):
         """Make the folder, or go on in one that was made with the same settings."""
         family = str(Path(family).resolve()) if find.is_path(family) else family
-        new = {"family": family, "settings": json.loads(json.dumps(options)), "made": provenance()}
-        try:
-            if (self.folder / "config.json").is_file():
-                self.refuse_other(new)
-                new["made"] = self.config["made"]
+        new = {"family": family, "settings": options, "recipe": recipe, "made": provenance()}
+        new = json.loads(json.dumps(new))
+        if self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
+            self.refuse_other(new)
+            new["made"] = self.config["made"]
+        with writing(self.folder):
             (self.folder / "samples").mkdir(parents=True, exist_ok=True)
-            (self.folder / "config.json").write_text(json.dumps(new, indent=2) + "\n")
-        except OSError as error:
-            raise StorageError(
-                f"{self.folder}: cannot be written ({error.strerror}). Choose another --name."
-            ) from error
+            replace(self.folder / "config.json", json.dumps(new, indent=2) + "\n")
         self.config = new
 
     def refuse_other(self, new):
         """What changes the mathematics of a run may not change in the middle of it."""
         old, new = ({"family": c["family"], **c["settings"]} for c in (self.config, new))
-        odd = [f"{key} {old.get(key)} -> {new.get(key)}" for key in old | new if old.get(key) != new.get(key)]
-        odd = [text for text in odd if text.split()[0] not in FREE]
+        keys = [key for key in old | new if old.get(key) != new.get(key) and key not in FREE]
+        odd = "; ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in keys)
         if odd:
-            raise UserError(f"{self.folder}: made with other settings: {'; '.join(odd)}. Choose another --name.")
+            raise UserError(f"{self.folder}: made with other settings: {odd}. Choose another --name.")
 
     def log(self, step: int, seconds: float, metrics: dict[str, float]):
-        with (self.folder / "log.jsonl").open("a") as file:
+        with writing(self.folder), (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, "seconds": round(seconds, 3), **metrics}) + "\n")
 
     def rewind(self, step: int):
-        """Forget the lines of the log that the state of `step` has not seen."""
+        """Forget the lines of the log that the state of `step` has not seen, and one that was cut in the writing."""
         path = self.folder / "log.jsonl"
         lines = path.read_text().splitlines() if path.is_file() else []
-        path.write_text("".join(line + "\n" for line in lines if json.loads(line)["step"] <= step))
+        with writing(path):
+            replace(path, "".join(line + "\n" for line in lines if seen(line, step)))
 
     def save_weights(self, state):
         """Each net as NET.safetensors, its average as NET.ema.safetensors."""
         said = {"family": self.config["family"], "arguments": self.arguments, "step": int(state.step)}
         about = {"jaxgen": json.dumps(said)}  # one entry: safetensors writes several in any order
-        weights.save(self.folder, state.params, state.stats, metadata=about)
-        if state.ema:
-            weights.save(self.folder, state.ema["params"], state.ema["stats"], ".ema", about)
+        with writing(self.folder):
+            weights.save(self.folder, state.params, state.stats, metadata=about)
+            if state.ema:
+                weights.save(self.folder, state.ema["params"], state.ema["stats"], ".ema", about)
 
     @property
     def arguments(self):
@@ -91,6 +93,20 @@ class Run:
         like = jax.eval_shape(self.family.init, jax.random.key(0))
         params, stats = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         return weights.load(self.folder, params, stats, suffix, self.family.aliases)
+
+
+def replace(path, text):
+    """The whole text or the old one, whatever happens in between."""
+    part = path.with_suffix(".part")
+    part.write_text(text)
+    part.replace(path)
+
+
+def seen(line, step):
+    try:
+        return json.loads(line)["step"] <= step
+    except ValueError:
+        return False
 
 
 def build(name: str, options: dict[str, Any]) -> Functional:
@@ -109,9 +125,10 @@ def provenance() -> dict[str, str]:
 
 
 def commit():
-    """The commit of a checkout, "" elsewhere."""
+    """The commit of our own checkout, "" elsewhere: also where an installed copy lies inside another repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        git = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-        return subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
+        return subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

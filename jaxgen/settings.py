@@ -16,12 +16,22 @@ def parameters(cls, loop) -> dict[str, inspect.Parameter]:
     """{option: parameter} of the loop, of the family and of its optimizers."""
     merged: dict[str, inspect.Parameter] = {}
     for function in (loop, cls.__init__, cls.optimizers):
-        for name, parameter in inspect.signature(function).parameters.items():
-            if name not in ("self", "family", "options") and merged.setdefault(name, parameter) is not parameter:
+        for name, parameter in signature(function).items():
+            if name != "self" and merged.setdefault(name, parameter) is not parameter:
                 raise UserError(
                     f"{cls.__module__}: the option {name!r} has two meanings. Rename the family's argument."
                 )
     return merged
+
+
+def signature(function):
+    """{argument: parameter}; annotations as they are meant, also where a file postpones their evaluation."""
+    return inspect.signature(function, eval_str=True).parameters
+
+
+def recipe(cls, name: str) -> dict[str, Any]:
+    """What a recipe's source prints, and what we chose."""
+    return cls.recipes[name]._asdict() | {"name": name} if name else {}
 
 
 def defaults(cls, loop, recipe: str) -> dict[str, Any]:
@@ -53,12 +63,24 @@ def resolve(cls, loop, given: dict[str, Any]) -> dict[str, Any]:
     values = defaults(cls, loop, choose(cls, given.get("recipe"), given.get("data")))
     if "epochs" in given and "steps" not in given:
         values["steps"] = None  # a length that is given replaces the recipe's, whichever way that is counted
-    return values | given
+    return checked(values | given)
+
+
+def checked(values: dict[str, Any]) -> dict[str, Any]:
+    """The options of every run, within their bounds."""
+    for name, least in {"batch": 1, "steps": 1, "log_every": 1, "save_every": 1, "seed": 0}.items():
+        if values[name] is not None and values[name] < least:
+            raise UserError(f"{name}: expected at least {least}, got {values[name]}.")
+    if values["steps"] is None and not values["epochs"] > 0:
+        raise UserError(f"epochs: expected more than 0, got {values['epochs']}.")
+    if not 0 <= values["ema"] < 1:
+        raise UserError(f"ema: expected a decay in [0, 1), got {values['ema']}.")
+    return values
 
 
 def of(function, settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that are arguments of `function`."""
-    return {name: settings[name] for name in inspect.signature(function).parameters if name in settings}
+    return {name: settings[name] for name in signature(function) if name in settings}
 
 
 def comments(function) -> dict[str, str]:
@@ -71,7 +93,7 @@ def comments(function) -> dict[str, str]:
             name = token.string
         elif token.type == tokenize.COMMENT and name and token.line.strip().startswith(name):
             found.setdefault(name, token.string.lstrip("# "))
-    return {key: text for key, text in found.items() if key in inspect.signature(function).parameters}
+    return {key: text for key, text in found.items() if key in signature(function)}
 
 
 def form(name, parameters, values, told, positional=""):
@@ -92,7 +114,7 @@ def call(function, arguments, prog, positional=""):
     """`function` with its arguments from a command line, one of them without its name."""
     import tyro
 
-    known = inspect.signature(function).parameters
+    known = signature(function)
     values = {name: parameter.default for name, parameter in known.items()}
     options = form(function.__name__, known, values, comments(function), positional)
     return function(**vars(tyro.cli(options, args=arguments, prog=prog, description=function.__doc__)))

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import checkpoint, core, data, find, parallel, pictures, sampling, settings
-from jaxgen.errors import Diverged, MissingExtra, UserError
+from jaxgen.errors import Diverged, MissingExtra, UserError, writing
 from jaxgen.run import Run, build
 
 SHOW = 5.0  # seconds without a printed line
+LOWER = "The last checkpoint is as it was; try a lower --lr under another --name."
 
 
 def train(family: str, **given: Any) -> Path:
@@ -45,82 +47,96 @@ def options(
 
 def run(name: str, options: dict[str, Any]) -> Path:
     """A run whose every option is settled."""
-    begun = time.perf_counter()
     family, cls = build(name, options), find.family(name)
-    inputs = family.inputs(options["batch"] * core.shares(family))
     loaded = data.load(options["data"], options["data_dir"])
-    arrays = data.fit(loaded.train, inputs)
-    plan = Plan(family, arrays, inputs, options)
+    plan = Plan(family, loaded.train, options)
     folder = Run(options["name"] or f"runs/{find.label(name)}-{loaded.name}")
-    folder.begin(name, options)
+    folder.begin(name, options, settings.recipe(cls, options["recipe"]))
     txs = family.optimizers(**settings.of(cls.optimizers, options))
-    place = jax.device_put if options["parallel"] == "jit" else parallel.replicated
     state, step = resumed(folder, family, txs, options)
-    if step >= plan.steps:
-        print(f"{folder.folder}: all {plan.steps} steps are done")
-        return folder.folder
     print(plan.described(folder.folder, step))
-    call = plan.call(family, txs)
-    state = place(state)
-    rest = place({"root": jax.random.key(options["seed"]), "data": arrays})
-    shown = begun
-    while step < plan.steps:
-        count = min(options["log_every"] - step % options["log_every"], plan.steps - step)
-        state, metrics = call(state, plan.rows(step, count), rest)
-        step += count
-        told = finite({key: float(x.mean()) for key, x in jax.device_get(metrics).items()}, step)
-        now, save = time.perf_counter(), step % options["save_every"] < count or step == plan.steps
-        folder.log(step, now - begun, told)
-        if save:
-            keep(folder, family, state, step, options["seed"], inputs)
-        if save or now - shown > SHOW:
-            print(line(step, plan.steps, told, now - begun), flush=True)
-            shown = now
-    draw_curves(folder)
+    if step < plan.steps:
+        go(plan, folder, family, txs, state, step)
     return folder.folder
 
 
-class Plan:
-    """How many steps, and which rows of the data each of them sees."""
+def go(plan, folder, family, txs, state, step):
+    """From `step` to the end: a line of the log for each call, now and then a checkpoint."""
+    begun = shown = time.perf_counter()
+    call, state, rest = plan.call(family, txs), plan.placed(state), plan.rest()
+    while step < plan.steps:
+        count = plan.count(step)
+        state, metrics = call(state, plan.rows(step, count), rest)
+        step += count
+        told = finite({key: float(x.mean()) for key, x in jax.device_get(metrics).items()}, step)
+        now, save = time.perf_counter(), plan.saves(step, count)
+        folder.log(step, now - begun, told)
+        if save:
+            keep(folder, family, state, step, plan)
+        if save or now - shown > SHOW:
+            print(line(step, plan.steps, told, now - begun), flush=True)
+            shown = now
 
-    def __init__(self, family, arrays, inputs, options):
-        self.inputs, self.options = inputs, options
-        self.length = len(next(iter(arrays.values())))
+
+class Plan:
+    """How many steps, which rows of the data each of them sees, and where they are computed."""
+
+    def __init__(self, family, arrays, options):
         self.shares, self.used = core.shares(family), core.used(family)
-        self.parameters = {
-            net: count(params) for net, params in jax.eval_shape(family.init, jax.random.key(0))[0].items()
-        }
-        batch, devices = options["batch"], jax.device_count() if options["parallel"] != "jit" else 1
-        if batch * self.used > self.length:
-            raise UserError(f"batch {batch}: a step needs {batch * self.used} rows, the data has {self.length}.")
-        if batch % devices:
-            raise UserError(
-                f"batch {batch} is not divisible by {devices} devices. Use {batch - batch % devices or devices}."
-            )
-        epoch = self.length // (batch * self.used)
-        self.steps = options["steps"] or int(options["epochs"] * epoch)
+        self.batch, self.seed, self.decay, self.way = (options[key] for key in ("batch", "seed", "ema", "parallel"))
+        self.log_every, self.save_every = options["log_every"], options["save_every"]
+        self.inputs = family.inputs(self.batch * self.shares)
+        self.arrays = data.fit(arrays, self.inputs)
+        self.length = len(next(iter(self.arrays.values())))
+        self.sizes = {net: size(params) for net, params in jax.eval_shape(family.init, jax.random.key(0))[0].items()}
+        self.check(1 if self.way == "jit" else jax.device_count())
+        epoch = self.length // (self.batch * self.used)
+        self.steps = int(options["epochs"] * epoch) if options["steps"] is None else options["steps"]
+
+    def check(self, devices):
+        if (need := self.batch * self.used) > self.length:
+            raise UserError(f"batch {self.batch}: a step needs {need} rows, the data has {self.length}.")
+        if rest := self.batch % devices:
+            near = self.batch - rest or devices
+            raise UserError(f"batch {self.batch} is not divisible by {devices} devices. Use {near}.")
+
+    def count(self, step):
+        """Steps of the call that begins at `step`: to the next line of the log."""
+        return min(self.log_every - step % self.log_every, self.steps - step)
+
+    def saves(self, step, count):
+        """Whether a checkpoint falls into the `count` steps that ended at `step`."""
+        return step % self.save_every < count or step == self.steps
 
     def rows(self, step, count):
         """(count, rows of a step) for the steps from `step` on; shares that no player looks at repeat the last one."""
-        seen, place = self.options["batch"] * self.used, np.minimum(np.arange(self.shares), self.used - 1)
-        each = [data.rows(self.length, seen, self.options["seed"], step + i) for i in range(count)]
+        seen, place = self.batch * self.used, np.minimum(np.arange(self.shares), self.used - 1)
+        each = [data.rows(self.length, seen, self.seed, step + i) for i in range(count)]
         return np.stack([rows.reshape(-1, self.used)[:, place].reshape(-1) for rows in each])
 
     def call(self, family, txs):
         """Several steps in one call, on however many devices: (state, rows, rest) -> state, metrics."""
-        step = partial(core.step, family, txs, decay=self.options["ema"])
+        step = partial(core.step, family, txs, decay=self.decay)
         one = lambda state, rows, rest: step(state, data.scaled(rest["data"], self.inputs, rows), rest["root"])
         several = parallel.many(one)
-        way = self.options["parallel"]
-        return parallel.jit(several) if way == "jit" else getattr(parallel, way)(several, axis=1)
+        return parallel.jit(several) if self.way == "jit" else getattr(parallel, self.way)(several, axis=1)
+
+    def placed(self, tree):
+        """On the device, or on each of them."""
+        return jax.device_put(tree) if self.way == "jit" else parallel.replicated(tree)
+
+    def rest(self):
+        """What every device needs whole: the root of all keys, and the data as uint8."""
+        return self.placed({"root": jax.random.key(self.seed), "data": self.arrays})
 
     def described(self, folder, step):
-        size = " + ".join(f"{n:,} ({net})" for net, n in self.parameters.items())
-        length = f"{self.steps:,} steps of {self.options['batch']} rows" + (f", from step {step:,}" if step else "")
-        return f"{folder}: {size} parameters, {self.length:,} images, {length}"
+        sizes = " + ".join(f"{n:,} ({net})" for net, n in self.sizes.items())
+        done = ", all done" if step >= self.steps else f", from step {step:,}" if step else ""
+        length = f"{self.steps:,} steps of {self.batch} rows{done}"
+        return f"{folder}: {sizes} parameters, {self.length:,} images, {length}"
 
 
-def count(tree):
+def size(tree):
     return sum(x.size for x in jax.tree.leaves(tree))
 
 
@@ -137,17 +153,36 @@ def resumed(folder, family, txs, options):
 
 def finite(metrics, step):
     if odd := [key for key, x in metrics.items() if not np.isfinite(x)]:
-        raise Diverged(f"step {step}: {', '.join(odd)} is not finite. The last checkpoint is as it was; lower --lr.")
+        raise Diverged(f"step {step}: {', '.join(odd)} is not finite. {LOWER}")
     return metrics
 
 
-def keep(folder, family, state, step, seed, inputs):
-    """Checkpoint, weights, and a grid of the same noise each time."""
-    checkpoint.save(folder.checkpoints, step, state)
+def finite_weights(state, step):
+    """A checkpoint that holds a NaN is worth nothing."""
+    ends = jax.jit(lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree))(
+        {"params": state.params, "stats": state.stats}
+    )
+    odd = [
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for path, good in jax.tree.leaves_with_path(ends)
+        if not good
+    ]
+    if odd:
+        raise Diverged(f"step {step}: {odd[0]} is not finite, as {len(odd)} arrays in all. {LOWER}")
+
+
+def keep(folder, family, state, step, plan):
+    """Weights, a grid of the same noise each time, at the end the curves; the checkpoint last, for it says that all is
+    there."""
+    finite_weights(state, step)
     folder.save_weights(state)
     now = (state.ema["params"], state.ema["stats"]) if state.ema else (state.params, state.stats)
-    images = sampling.images(family, *now, count=64, seed=seed, batch=64)
-    pictures.grid(images, folder.folder / "samples" / f"step_{step:06d}.png")
+    images = sampling.images(family, *now, count=64, seed=plan.seed, batch=64)
+    with writing(folder.folder):
+        pictures.grid(images, folder.folder / "samples" / f"step_{step:06d}.png")
+        if step == plan.steps:
+            draw_curves(folder)
+    checkpoint.save(folder.checkpoints, step, state)
 
 
 def draw_curves(folder):

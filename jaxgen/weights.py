@@ -63,8 +63,11 @@ def strangers(missing, unexpected):
 
 
 def write(path, arrays, metadata=None):
-    """safetensors silently stores wrong values for strided arrays, so all are made C-contiguous, here and only here."""
-    save_file({key: np.asarray(x, order="C") for key, x in arrays.items()}, path, metadata)
+    """safetensors silently stores wrong values for strided arrays, so all are made C-contiguous, here and only here.
+    The old file stays until the new one is whole."""
+    part = Path(path).with_suffix(".part")
+    save_file({key: np.asarray(x, order="C") for key, x in arrays.items()}, part, metadata)
+    part.replace(path)
 
 
 def read(path):
@@ -91,7 +94,9 @@ def read_pt(path):
         raise UserError(f"{path}: not a plain state_dict ({reason}). Save model.state_dict() again.") from error
     if not isinstance(loaded, dict) or not all(isinstance(value, torch.Tensor) for value in loaded.values()):
         raise UserError(f"{path}: expected a state_dict, {{name: tensor}}. Save model.state_dict() again.")
-    return {key: value.numpy() for key, value in loaded.items()}
+    if odd := [key for key, value in loaded.items() if value.dtype is torch.bfloat16]:
+        raise UserError(f"{path}: {odd[0]} is bfloat16, which NumPy has not. Save model.float().state_dict().")
+    return {key: value.detach().numpy() for key, value in loaded.items()}
 
 
 def metadata(path):
@@ -102,8 +107,9 @@ def metadata(path):
 
 def save(folder, params, stats, suffix="", metadata=None):
     """Every net as folder/net.safetensors (folder/net.ema.safetensors with the suffix ".ema")."""
-    for net in params:
-        write(Path(folder, f"{net}{suffix}.safetensors"), to_state_dict(params[net], stats.get(net, {})), metadata)
+    for net in params | stats:
+        arrays = to_state_dict(params.get(net, {}), stats.get(net, {}))
+        write(Path(folder, f"{net}{suffix}.safetensors"), arrays, metadata)
 
 
 def load(folder, params, stats, suffix="", aliases=lambda net: {}):
@@ -111,7 +117,7 @@ def load(folder, params, stats, suffix="", aliases=lambda net: {}):
 
     def one(net):
         path = Path(folder, f"{net}{suffix}.safetensors")
-        return from_state_dict(params[net], stats.get(net, {}), read(path), aliases(net), path)
+        return from_state_dict(params.get(net, {}), stats.get(net, {}), read(path), aliases(net), path)
 
-    nets = {net: one(net) for net in params}
-    return {net: p for net, (p, _) in nets.items()}, {net: s for net, (_, s) in nets.items() if s}
+    nets = {net: one(net) for net in params | stats}
+    return {net: p for net, (p, _) in nets.items() if p}, {net: s for net, (_, s) in nets.items() if s}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from names import NAMES, small
 
-from jaxgen import find
+from jaxgen import find, weights
 from jaxgen.parity import pairs
 
 FILE = Path(__file__).parent / "golden.json"
@@ -23,8 +23,8 @@ def digest(name):
     for i in range(3):
         batch = pairs.at(batches, i)
         state, metrics = update(state, batch, family.draw(jax.random.key(i), batch))
-    arrays = {**metrics, **pairs.state_dict(state.params, state.stats)}
-    arrays |= {f"average of {key}": x for key, x in pairs.state_dict(**state.ema).items()}
+    arrays = {**metrics, **weights.to_state_dict(state.params, state.stats)}
+    arrays |= {f"average of {key}": x for key, x in weights.to_state_dict(**state.ema).items()}
     arrays["sample"] = family.sample(state.params, state.stats, family.draw_sample(jax.random.key(0), 2))
     return {key: [float(x) for x in projected(np.asarray(x, np.float64).ravel())] for key, x in arrays.items()}
 

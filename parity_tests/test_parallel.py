@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from names import NAMES, small
 
-from jaxgen import core, find, parallel
+from jaxgen import core, find, parallel, weights
 from jaxgen.parity import pairs
 from jaxgen.parity.compare import UPDATE, compare
 
@@ -46,11 +46,11 @@ def plain(name):
 
 def assert_same_state(have, want):
     """Weights within 1e-8 of the learning rate; statistics and averages within 1e-9 of their scale."""
-    part = lambda state, name: pairs.state_dict(getattr(state, name), {})
+    part = lambda state, name: weights.to_state_dict(getattr(state, name), {})
     rows = [
         compare("weights", part(have, "params"), part(want, "params"), UPDATE, scale=pairs.LR),
         compare("statistics", part(have, "stats"), part(want, "stats")),
-        compare("averages", pairs.state_dict(**have.ema), pairs.state_dict(**want.ema)),
+        compare("averages", weights.to_state_dict(**have.ema), weights.to_state_dict(**want.ema)),
     ]
     assert all(row.ok for row in rows), rows
 
@@ -71,8 +71,21 @@ def test_same_as_jit(name, way):
 
 @pytest.mark.parametrize("name", NAMES, ids=find.label)
 def test_seeds_are_runs(name):
+    """Each with its own root; the second is not the first again."""
     step, start, batches, (want, _) = plain(name)
+    other, _ = loop(parallel.jit(step), start(ROOTS[1]), batches, ROOTS[1])
     run = parallel.jit(parallel.seeds(parallel.many(step)))
+    have, _ = run(jax.vmap(start)(ROOTS), batches, ROOTS)
+    assert_same_state(pairs.at(have, 0), want)
+    assert_same_state(pairs.at(have, 1), other)
+
+
+@pytest.mark.parametrize("way", ["sharded", "pmap"])
+def test_seeds_on_several_devices(way):
+    """Whole runs side by side, each split over the devices."""
+    name = NAMES[-1]
+    step, start, batches, (want, _) = plain(name)
+    run = getattr(parallel, way)(parallel.seeds(parallel.many(step)), axis=1)
     have, _ = run(jax.vmap(start)(ROOTS), batches, ROOTS)
     assert_same_state(pairs.at(have, 0), want)
 
@@ -99,8 +112,8 @@ def test_a_step_is_an_update(name):
 
 
 @pytest.mark.parametrize("name", NAMES, ids=find.label)
-def test_a_run_goes_on_from_a_state_on_disk(name):
-    """At any step, to the last bit."""
+def test_a_run_goes_on_from_a_state_alone(name):
+    """At any step, to the last bit; what lies on disk is tested with the tool."""
     step, start, batches, (want, _) = plain(name)
     run, state = parallel.jit(step), start(ROOTS[0])
     for i in range(STEPS):

@@ -98,7 +98,7 @@ def test_another_configuration_is_refused(capsys):
     assert "lr 0.001 -> 0.0001. Choose another --name" in capsys.readouterr().err
     assert same(before, leaves("runs/vae-digits"))
     assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 0
-    assert "all 6 steps are done" in capsys.readouterr().out
+    assert "all done" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("way", ["sharded", "pmap"])
@@ -150,9 +150,8 @@ def test_a_batch_that_is_reused_counts_once():
     plans = {}
     for reuse in (False, True):
         options = settings.resolve(find.family(family), training.options, {"reuse": reuse, "epochs": 1, "batch": 10})
-        built = training.build(family, options)
-        inputs = built.inputs(30)
-        plans[reuse] = training.Plan(built, {"image": np.zeros((120, 12, 12, 1), np.uint8)}, inputs, options)
+        rows = {"image": np.zeros((120, 12, 12, 1), np.uint8), "label": np.zeros(120, np.int32)}
+        plans[reuse] = training.Plan(training.build(family, options), rows, options)
     assert [plans[reuse].steps for reuse in (False, True)] == [4, 12]
     fresh, again = (plans[reuse].rows(0, 1)[0] for reuse in (False, True))
     assert len(set(fresh)) == 30 and len(set(again)) == 10
@@ -184,6 +183,45 @@ def test_a_loss_that_is_not_finite_stops_the_run():
     with pytest.raises(Diverged, match="step 2: .* is not finite"):
         training.train("vae", data="digits", steps=8, log_every=2, lr=1e30, name="broken")
     assert not list(Path("broken").glob("*.safetensors"))
+    training.train("vae", data="digits", steps=2, log_every=2, name="broken")  # there was nothing to lose
+
+
+def test_weights_that_are_not_finite_are_never_saved(monkeypatch):
+    """The loss of the first step is fine, the weights it leaves are not."""
+    with pytest.raises(Diverged, match=r"step 1: params.vae.*is not finite"):
+        training.train("vae", data="digits", steps=4, log_every=1, save_every=1, lr=float("inf"), name="broken")
+    assert checkpoint.latest("broken/checkpoints") is None
+
+
+def test_a_full_disk_loses_nothing(monkeypatch, capsys):
+    """The checkpoint comes last, so what stopped before it is done again."""
+    from jaxgen import weights
+
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(weights, "save_file", full)
+        assert jaxgen_command("train", "vae", "--data", "digits", *SHORT, "--name", "full") == 4
+        assert "jaxgen: full: cannot be written (No space left on device)" in capsys.readouterr().err
+    Path("full/log.jsonl").write_text('{"step": 2, "loss": 1.0}\n{"ste')
+    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT, "--name", "full") == 0
+    assert steps_of_log("full") == [2, 4, 6] and Path("full/vae.safetensors").is_file()
+    Path("full/config.json").write_text('{"fam')
+    assert jaxgen_command("sample", "full") == 4 and "config.json: not readable" in capsys.readouterr().err
+    assert jaxgen_command("sample", "full", "--out", "/proc/none/x.png") in (2, 4)
+
+
+def test_a_run_says_what_is_printed_and_what_is_ours():
+    run = training.train("mlp_gan", data="digits", recipe="T07", steps=2, log_every=2, name="told")
+    told = json.loads((run / "config.json").read_text())["recipe"]
+    assert told["name"] == "T07" and told["printed"]["lr"] == 2e-4 and told["chosen"]["initial"] == "torch"
+
+
+def test_any_number_of_channels(tmp_path):
+    np.savez("two.npz", image=np.random.default_rng(0).integers(0, 256, (40, 8, 8, 1), np.uint8))
+    run = training.train("vae", data="two.npz", channels=2, size=8, batch=8, steps=2, log_every=2, name="two")
+    assert jaxgen.sample(run, count=4).shape == (4, 8, 8, 2)
 
 
 BAD = [
@@ -201,6 +239,13 @@ BAD = [
     (["train", "vae", "--data", "text.npz"], "text.npz: not a readable npz file"),
     (["train", "vae", "--recipe", "T99"], "unknown recipe 'T99'."),
     (["train", "own.py"], "own.py: no such file."),
+    (["train", "vae", "--data", "half.npz"], "expected arrays x_train, y_train, x_test, y_test, or image"),
+    (["train", "vae", "--data", "digits", "--batch", "0"], "batch: expected at least 1, got 0."),
+    (["train", "vae", "--data", "digits", "--steps", "0"], "steps: expected at least 1, got 0."),
+    (["train", "vae", "--data", "digits", "--epochs", "0"], "epochs: expected more than 0, got 0.0."),
+    (["train", "vae", "--data", "digits", "--log-every", "0"], "log_every: expected at least 1, got 0."),
+    (["train", "vae", "--data", "digits", "--seed=-1"], "seed: expected at least 0, got -1."),
+    (["train", "vae", "--data", "digits", "--ema", "1.5"], "ema: expected a decay in [0, 1), got 1.5."),
     (["verify", "vea"], "unknown family 'vea'. Did you mean vae?"),
 ]
 
@@ -211,6 +256,7 @@ def test_bad_input_is_one_line(words, message, capsys):
     np.savez("labels.npz", image=np.zeros((3, 8, 8), np.uint8), label=np.zeros(2, int))
     np.savez("colour.npz", image=np.zeros((80, 8, 8, 3), np.uint8))
     np.savez("keys.npz", a=np.zeros(3))
+    np.savez("half.npz", x_train=np.zeros((3, 8, 8), np.uint8), y_train=np.zeros(3, int))
     Path("text.npz").write_text("no archive")
     assert jaxgen_command(*words) == 2
     told = capsys.readouterr().err

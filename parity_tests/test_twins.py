@@ -10,7 +10,7 @@ from cases import CASES
 from names import NAMES, small
 
 import torch_ref.documented
-from jaxgen import find, parity
+from jaxgen import find, parity, weights
 from jaxgen.parity import pairs
 from jaxgen.parity.compare import UPDATE, compare
 
@@ -27,10 +27,10 @@ def test_twins(case):
 @pytest.mark.parametrize("name", LOOPS)
 def test_documented_loop(name):
     """The printed loop on the bare nets gives the weights and statistics that the family's steps give."""
-    loop, cls = importlib.import_module(f"torch_ref.documented.{name}"), find.family(name)
-    case = parity.Case(name, cls.small | loop.matches, cls, find.twin(name))
-    family, twin = pairs.build(case)
-    txs, batches, rate = family.optimizers(), pairs.batches(family, 3), loop_rate(loop)
+    loop = importlib.import_module(f"torch_ref.documented.{name}")
+    cls = find.family(loop.family)
+    family, twin = pairs.build(parity.Case(loop.family, cls.small | loop.matches, cls, find.twin(loop.family)))
+    txs, batches, rate = family.optimizers(**getattr(loop, "rates", {})), pairs.batches(family, 3), loop_rate(loop)
     state = pairs.start(family, txs)
     pairs.give(twin, state.params, state.stats)
     update, fed = pairs.updates(family, txs), []
@@ -40,7 +40,7 @@ def test_documented_loop(name):
         state, _ = update(state, batch, draws)
         fed.append(loop.arguments(*pairs.to_torch(family, (batch, draws))))
     loop.train(twin, fed)
-    have, want = pairs.state_dict(state.params, state.stats), pairs.arrays(twin.state_dict())
+    have, want = weights.to_state_dict(state.params, state.stats), pairs.arrays(twin.state_dict())
     learned = {key for key, _ in twin.named_parameters()}
     part = lambda tree, wanted: {key: value for key, value in tree.items() if (key in learned) == wanted}
     rows = [

@@ -22,7 +22,7 @@ def test_files_go_both_ways(case, suffix, tmp_path):
     weights.save(tmp_path, state.params, state.stats, suffix, {"family": "toy"})
     for net, theirs in twin.named_children():
         theirs.load_state_dict(load_file(tmp_path / f"{net}{suffix}.safetensors"), strict=True)
-    have = pairs.state_dict(state.params, state.stats)
+    have = weights.to_state_dict(state.params, state.stats)
     for key, value in twin.state_dict().items():
         assert value.numpy().dtype == have[key].dtype and value.numpy().tobytes() == have[key].tobytes()
     assert weights.metadata(tmp_path / f"{next(iter(state.params))}{suffix}.safetensors") == {"family": "toy"}
@@ -111,6 +111,22 @@ def test_nothing_but_tensors_is_loaded(tmp_path, monkeypatch):
         weights.read("cut.safetensors")
     with pytest.raises(UserError, match="no such file"):
         weights.read("absent.safetensors")
+
+
+def test_a_net_that_only_counts_is_saved_too(tmp_path):
+    """BatchNorm without a scale has statistics and no parameters."""
+    stats = {"norm": {"running_mean": jnp.arange(3.0)}}
+    weights.save(tmp_path, {}, stats)
+    _, loaded = weights.load(tmp_path, {}, stats)
+    np.testing.assert_array_equal(loaded["norm"]["running_mean"], np.arange(3.0))
+
+
+def test_parameters_and_half_precision_in_a_pt_file(tmp_path):
+    torch.save({"w": torch.nn.Parameter(torch.ones(2))}, tmp_path / "parameter.pt")
+    np.testing.assert_array_equal(weights.read(tmp_path / "parameter.pt")["w"], np.ones(2))
+    torch.save({"w": torch.ones(2, dtype=torch.bfloat16)}, tmp_path / "half.pt")
+    with pytest.raises(UserError, match="w is bfloat16"):
+        weights.read(tmp_path / "half.pt")
 
 
 def test_dtypes_of_statistics():

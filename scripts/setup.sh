@@ -23,4 +23,4 @@ if [ ! -f "$stamp" ] || [ pyproject.toml -nt "$stamp" ] || [ constraints/cpu.txt
   "$venv/bin/python" -m pip install --quiet --disable-pip-version-check "${constraint[@]}" -e ".[$extras]"
   touch "$stamp"
 fi
-export PATH="$PWD/$venv/bin:$PATH"
+export PATH="$(cd "$venv" && pwd)/bin:$PATH"

@@ -50,21 +50,21 @@ class Family(nnx.Module):
         "gen": Player(trains=("gen",), moves=("disc", "gen")),
     }
     images = ("image", "z")
-    small = dict(latent=5, width=3)
+    small = dict(size=32, latent=5, width=3)
     recipes = {
         "T03": Recipe(
             "document 002, lines 112-163 and 323-363",
             printed=dict(
                 data="mnist", size=64, channels=1, latent=100, batch=128, epochs=50, lr=2e-4, betas=(0.5, 0.999)
             ),
-            chosen=dict(objective="bce_half"),
+            chosen=dict(objective="bce_half", initial="dcgan"),
         ),
         "T01": Recipe(
             "document 001, lines 51-92",
             printed=dict(
                 data="mnist", size=32, channels=3, latent=100, batch=64, epochs=5, lr=2e-4, betas=(0.9, 0.999)
             ),
-            chosen=dict(objective="bce"),
+            chosen=dict(objective="bce", initial="dcgan"),
         ),
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",
@@ -78,7 +78,7 @@ class Family(nnx.Module):
         size: Literal[64, 32] = 64,  # of the images, in pixels
         channels: int = 1,  # of the images: 1 gray, 3 colour
         latent: int = 100,  # length of the noise
-        width: int = 64,  # channels of the widest maps; deeper ones have 2, 4, 8 times as many
+        width: int = 64,  # channels of the largest maps; smaller ones have 2, 4, 8 times as many
         objective: objectives.Name = "bce_half",  # what the two players minimise
         initial: Literal["dcgan", "torch"] = "dcgan",  # initial weights: N(0, 0.02), or PyTorch's defaults
     ):

@@ -53,7 +53,7 @@ class Family(nnx.Module):
             printed=dict(
                 data="mnist", size=28, channels=1, latent=100, batch=64, epochs=100, lr=2e-4, betas=(0.9, 0.999)
             ),
-            chosen=dict(objective="bce"),
+            chosen=dict(objective="bce", initial="torch"),
         ),
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",

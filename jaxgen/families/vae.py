@@ -31,7 +31,7 @@ class VAE(nnx.Module):
 
 
 def mlp(*widths):
-    """Linear layers with a ReLU between; the decoder's printed Sigmoid is applied outside, where its logits are not."""
+    """Linear layers with a ReLU between. The decoder's printed Sigmoid is applied outside: the loss needs logits."""
     layers = [nn.Linear(widths[0], widths[1])]
     for wide, narrow in zip(widths[1:], widths[2:], strict=False):
         layers += [nn.ReLU(), nn.Linear(wide, narrow)]
@@ -46,6 +46,7 @@ class Family(nnx.Module):
         "T02": Recipe(
             "document 001, lines 130-153",
             printed=dict(data="mnist", size=28, channels=1, hidden=(256, 256), latent=20, batch=64, epochs=10, lr=1e-3),
+            chosen=dict(likelihood="bernoulli"),
         ),
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",

@@ -83,10 +83,11 @@ class Embedding(nnx.Module):
     inside a compiled step, so integers are checked where a batch comes in."""
 
     def __init__(self, num_embeddings, embedding_dim):
-        self.weight = normal(0.0, 1.0, num_embeddings, embedding_dim)
+        self.weight, self.length = normal(0.0, 1.0, num_embeddings, embedding_dim), num_embeddings
 
     def __call__(self, x):
-        return jnp.take(self.weight[...], x, axis=0, mode="fill")
+        # a negative index would count from the end
+        return jnp.take(self.weight[...], jnp.where(x < 0, self.length, x), axis=0, mode="fill")
 
 
 def row_bound(weight):

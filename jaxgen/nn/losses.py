@@ -28,7 +28,7 @@ def clamped_cross_entropy(p, target):
 
 
 def clamped_cross_entropy_gradients(r, g):
-    """torch's: the clamp does not count, the denominator never falls below 1e-12, a float32 whatever p is."""
+    """torch's, which ignore the clamp. The denominator never falls below the float32 value of 1e-12, whatever p is."""
     p, target = r
     return g * (p - target) / jnp.maximum(p * (1 - p), float(np.float32(1e-12))), g * (jnp.log1p(-p) - jnp.log(p))
 

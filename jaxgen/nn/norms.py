@@ -13,8 +13,9 @@ from jaxgen.nn.linear import check_image
 
 
 def average(x):
-    """(M, C) -> (C,): means of blocks as products with ones, which compilers keep fast, then the mean of those as seen
-    from the first. One float32 that runs over a large batch loses three digits; a device's default precision more."""
+    """(M, C) -> (C,): means of blocks as products with ones, which compilers keep fast, then their mean, measured
+    relative to the first. One float32 that runs over a large batch loses three digits; at the default precision of a
+    device it loses even more."""
     blocks = gcd(x.shape[0], 256)
     y = x.reshape(blocks, -1, x.shape[1])
     means = jnp.matmul(jnp.ones((blocks, 1, y.shape[1]), x.dtype), y, precision="highest")[:, 0] / y.shape[1]
@@ -150,7 +151,7 @@ class LayerNorm(nnx.Module):
 
 
 def standardise(x, axes, eps):
-    """Seen from the first value of each group, where a float32 mean keeps its digits however far from zero x is."""
+    """Relative to the first value of each group a float32 mean keeps its digits, however far from zero x is."""
     near = x - stop_gradient(x[tuple(slice(1 if axis in axes else None) for axis in range(x.ndim))])
     centred = near - near.mean(axes, keepdims=True)
     return centred * rsqrt((centred**2).mean(axes, keepdims=True) + eps)

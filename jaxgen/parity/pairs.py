@@ -37,7 +37,7 @@ def cases(name, twin=None):
     needs("torch", "verify")
     ours, theirs = find.family(name), find.twin(name, twin)
     yield Case(name, ours.small, ours, theirs)
-    for key, parameter in inspect.signature(ours.__init__).parameters.items():
+    for key, parameter in inspect.signature(ours.__init__, eval_str=True).parameters.items():
         for value in choices(parameter.annotation):
             if value != ours.small.get(key, parameter.default):
                 yield Case(name, ours.small | {key: value}, ours, theirs)
@@ -88,11 +88,7 @@ def at(tree, i):
 
 def give(twin, params, stats):
     """Our weights to the twin, strictly."""
-    twin.load_state_dict(jax.tree.map(tensor, state_dict(params, stats)), strict=True)
-
-
-def state_dict(params, stats):
-    return weights.to_state_dict(params, stats)
+    twin.load_state_dict(jax.tree.map(tensor, weights.to_state_dict(params, stats)), strict=True)
 
 
 def arrays(tensors):
@@ -104,10 +100,11 @@ def tensor(x):
 
 
 def to_torch(family, tree):
-    """NHWC -> NCHW for the leaves of which the family names a part of the path."""
+    """NHWC -> NCHW for the leaves of which the family names a part of the path, and for the masks of images."""
 
     def convert(path, x):
-        image = any(str(getattr(part, "key", part)) in family.images for part in path)
+        names = [str(getattr(part, "key", part)) for part in path]
+        image = any(name in family.images for name in names) or ("masks" in names and x.ndim == 4)
         return tensor(np.moveaxis(np.asarray(x), -1, -3) if image else x)
 
     return jax.tree_util.tree_map_with_path(convert, tree)

@@ -8,6 +8,7 @@ from jaxgen import core
 from jaxgen.errors import needs
 from jaxgen.parity import pairs, taps
 from jaxgen.parity.compare import UPDATE, Row, compare, largest, structurally_zero
+from jaxgen.weights import to_state_dict
 
 STEPS = 3
 
@@ -17,14 +18,14 @@ class Result(list):
 
     def __init__(self, case, rows):
         super().__init__(rows)
-        self.case = str(case)
+        self.case = case
 
     @property
     def ok(self):
         return bool(self) and all(row.ok for row in self)
 
     def __str__(self):
-        return "\n".join([self.case, *(f"  {row}" for row in self)])
+        return "\n".join([str(self.case), *(f"  {row}" for row in self)])
 
 
 def verify(case):
@@ -38,7 +39,7 @@ def levels(case):
     yield signatures(case, family, twin)
     txs, batches = family.optimizers(lr=pairs.LR), pairs.batches(family, STEPS)
     state = pairs.start(family, txs)
-    names = compare_names(pairs.state_dict(state.params, state.stats), pairs.arrays(twin.state_dict()))
+    names = compare_names(to_state_dict(state.params, state.stats), pairs.arrays(twin.state_dict()))
     yield names
     if not names.ok:
         return
@@ -59,6 +60,9 @@ def signatures(case, family, twin):
     ours, theirs = (inspect.getmodule(cls) for cls in (case.ours, case.theirs))
     arguments = lambda x: str(inspect.signature(x.__init__ if inspect.isclass(x) else x))
     here, there = ({key: arguments(x) for key, x in public(m).items() if callable(x)} for m in (ours, theirs))
+    here, there = (
+        {**x, "optimizers": arguments(cls.optimizers)} for x, cls in ((here, case.ours), (there, case.theirs))
+    )
     odd = [key for key in here.keys() | there.keys() if here.get(key) != there.get(key)]
     declared = ("players", "simultaneous", "images", "small")
     odd += [key for key in declared if getattr(family, key, None) != getattr(twin, key, None)]
@@ -79,34 +83,47 @@ def compare_names(have, want):
 def compare_players(family, twin, state, batch, draws):
     """Each player's turn on its first share, in training: what every layer returns, the loss, the gradients; last, the
     names of the weights whose gradients are but noise."""
-    torch_core = needs("torch_ref.core", "verify")
-    mine = core.share(family, batch, 0), core.share(family, draws, 0)
-    ours, theirs = ({"outputs": {}, "losses": {}, "gradients": {}} for _ in range(2))
-    for name, player in family.players.items():
-        told = lambda tree, name=name: {f"{name}: {key}": x for key, x in tree.items()}
+    mine, rows, noise = tuple(core.share(family, x, 0) for x in (batch, draws)), [], []
+    for name in family.players:
+        ours, theirs = our_turn(family, name, state, mine), their_turn(family, name, twin, state, mine)
+        gradients = theirs["gradients"]
+        rows += [
+            first_worst(ours["outputs"], theirs["outputs"]),
+            compare("losses", ours["losses"], theirs["losses"]),
+            # a bias before BatchNorm has a gradient that is zero but for round-off: no scale of its own
+            compare("gradients", ours["gradients"], gradients, floor=1e-4 * largest(gradients)),
+        ]
+        rows[-3:] = [row._replace(where=f"{name}: {row.where}") for row in rows[-3:]]
+        noise += structurally_zero(gradients)
+    yield from worst_of(rows)
+    yield tuple(noise)
 
-        @jax.jit
-        def turn(trained, state, batch, draws, name=name):
-            loss = lambda trained: family.loss(name, {**state.params, **trained}, state.stats, batch, draws)
-            return jax.grad(loss, has_aux=True)(trained)
 
-        with taps.ours(family) as outputs:
-            grads, (metrics, _) = turn(core.pick(state.params, player.trains), state, *mine)
-        for part, tree in zip(ours.values(), (numbered(outputs), metrics, pairs.state_dict(grads, {})), strict=True):
-            part |= told(tree)
-        pairs.give(twin, state.params, state.stats)
-        with taps.theirs(twin.train()) as outputs:
-            metrics, grads = torch_core.gradients(twin, name, *pairs.to_torch(family, mine))
-        outputs = {path: [pairs.from_torch(x) for x in calls] for path, calls in outputs.items()}
-        for part, tree in zip(
-            theirs.values(), (numbered(outputs), pairs.arrays(metrics), pairs.arrays(grads)), strict=True
-        ):
-            part |= told(tree)
-    yield first_worst(ours["outputs"], theirs["outputs"])
-    yield compare("losses", ours["losses"], theirs["losses"])
-    # a bias before BatchNorm has a gradient that is zero but for round-off: no scale of its own
-    yield compare("gradients", ours["gradients"], theirs["gradients"], floor=1e-4 * largest(theirs["gradients"]))
-    yield tuple(key.split(": ")[1] for key in structurally_zero(theirs["gradients"]))
+def our_turn(family, name, state, mine):
+    @jax.jit
+    def turn(trained, state, batch, draws):
+        loss = lambda trained: family.loss(name, {**state.params, **trained}, state.stats, batch, draws)
+        return jax.grad(loss, has_aux=True)(trained)
+
+    with taps.ours(family) as outputs:
+        grads, (metrics, _) = turn(core.pick(state.params, family.players[name].trains), state, *mine)
+    return {"outputs": numbered(outputs), "losses": metrics, "gradients": to_state_dict(grads, {})}
+
+
+def their_turn(family, name, twin, state, mine):
+    pairs.give(twin, state.params, state.stats)
+    with taps.theirs(twin.train()) as outputs:
+        metrics, grads = needs("torch_ref.core", "verify").gradients(twin, name, *pairs.to_torch(family, mine))
+    outputs = {path: [pairs.from_torch(x) for x in calls] for path, calls in outputs.items()}
+    return {"outputs": numbered(outputs), "losses": pairs.arrays(metrics), "gradients": pairs.arrays(grads)}
+
+
+def worst_of(rows):
+    """Of each level the row that fails, else the one with the largest error."""
+    for level in dict.fromkeys(row.level for row in rows):
+        same = [row for row in rows if row.level == level]
+        worst = max(same, key=lambda row: (not row.ok, row.error / (row.gate or 1)))
+        yield worst._replace(compared=sum(row.compared for row in same))
 
 
 def numbered(outputs):
@@ -134,24 +151,22 @@ def compare_steps(family, twin, txs, state, batches, zero):
         want = torch_core.update(twin.train(), optimizers, *pairs.to_torch(family, (batch, draws)))
         average = torch_core.average(average, twin)
         rows += [compare("metrics", have, pairs.arrays(want)), *compare_state(state, twin, average, zero)]
-    for level in dict.fromkeys(row.level for row in rows):
-        yield max((row for row in rows if row.level == level), key=lambda row: row.error)
+    yield from worst_of(rows)
     yield compare_samples(family, twin, state)
 
 
 def compare_state(state, twin, average, zero):
     learned = {key for key, _ in twin.named_parameters()}
 
-    def both(level, have, want):
-        have, want = pairs.state_dict(**have), pairs.arrays(want)
-        part = lambda tree, wanted: {
-            key: x for key, x in tree.items() if key not in zero and (key in learned) == wanted
-        }
-        weights = compare(level, part(have, True), part(want, True), UPDATE, scale=pairs.LR)
-        return weights._replace(left_out=zero), compare("statistics", part(have, False), part(want, False))
+    def both(have, want, weights, statistics):
+        have, want = to_state_dict(**have), pairs.arrays(want)
+        some = lambda tree, keys: {key: x for key, x in tree.items() if key in keys}
+        kept, rest = learned - set(zero), (have.keys() | want.keys()) - learned
+        row = compare(weights, some(have, kept), some(want, kept), UPDATE, scale=pairs.LR)
+        return row._replace(left_out=zero), compare(statistics, some(have, rest), some(want, rest))
 
-    yield from both("weights", {"params": state.params, "stats": state.stats}, twin.state_dict())
-    yield from both("averages", state.ema, average)
+    yield from both({"params": state.params, "stats": state.stats}, twin.state_dict(), "weights", "statistics")
+    yield from both(state.ema, average, "averages", "averages")
 
 
 def compare_samples(family, twin, state):

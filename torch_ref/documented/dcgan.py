@@ -37,4 +37,5 @@ def arguments(batch, draws):
     return batch["image"], draws["z"]
 
 
+family = "dcgan"
 matches = dict(objective="documented_half")  # the family's arguments that say what the loop prints

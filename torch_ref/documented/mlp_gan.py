@@ -36,4 +36,5 @@ def arguments(batch, draws):
     return batch["image"], draws["z"]
 
 
+family = "mlp_gan"
 matches = dict(objective="documented")  # the family's arguments that say what the loop prints

@@ -28,4 +28,5 @@ def arguments(batch, draws):
     return batch["image"], draws["eps"]
 
 
+family = "vae"
 matches = dict(likelihood="documented")  # the family's arguments that say what the loop prints

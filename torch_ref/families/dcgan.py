@@ -51,14 +51,14 @@ class Family(nn.Module):
         "gen": Player(trains=("gen",), moves=("disc", "gen")),
     }
     images = ("image", "z")
-    small = dict(latent=5, width=3)
+    small = dict(size=32, latent=5, width=3)
 
     def __init__(
         self,
         size: Literal[64, 32] = 64,  # of the images, in pixels
         channels: int = 1,  # of the images: 1 gray, 3 colour
         latent: int = 100,  # length of the noise
-        width: int = 64,  # channels of the widest maps; deeper ones have 2, 4, 8 times as many
+        width: int = 64,  # channels of the largest maps; smaller ones have 2, 4, 8 times as many
         objective: objectives.Name = "bce_half",  # what the two players minimise
         initial: Literal["dcgan", "torch"] = "dcgan",  # initial weights: N(0, 0.02), or PyTorch's defaults
     ):

@@ -30,7 +30,7 @@ class VAE(nn.Module):
 
 
 def mlp(*widths):
-    """Linear layers with a ReLU between; the decoder's printed Sigmoid is applied outside, where its logits are not."""
+    """Linear layers with a ReLU between. The decoder's printed Sigmoid is applied outside: the loss needs logits."""
     layers = [nn.Linear(widths[0], widths[1])]
     for wide, narrow in zip(widths[1:], widths[2:], strict=False):
         layers += [nn.ReLU(), nn.Linear(wide, narrow)]
