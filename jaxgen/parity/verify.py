@@ -119,10 +119,10 @@ def their_turn(family, name, twin, state, mine):
 
 
 def worst_of(rows):
-    """Of each level the row that fails, else the one with the largest error."""
+    """Of each level the row that fails first, else the one with the largest error."""
     for level in dict.fromkeys(row.level for row in rows):
         same = [row for row in rows if row.level == level]
-        worst = max(same, key=lambda row: (not row.ok, row.error / (row.gate or 1)))
+        worst = next((row for row in same if not row.ok), max(same, key=lambda row: row.error / (row.gate or 1)))
         yield worst._replace(compared=sum(row.compared for row in same))
 
 
