@@ -91,7 +91,7 @@ class Plan:
         self.sizes = {net: size(params) for net, params in jax.eval_shape(family.init, jax.random.key(0))[0].items()}
         self.check(1 if self.way == "jit" else jax.device_count())
         epoch = self.length // (self.batch * self.used)
-        self.steps = int(options["epochs"] * epoch) if options["steps"] is None else options["steps"]
+        self.steps = max(1, int(options["epochs"] * epoch)) if options["steps"] is None else options["steps"]
 
     def check(self, devices):
         if (need := self.batch * self.used) > self.length:
@@ -159,16 +159,14 @@ def finite(metrics, step):
 
 def finite_weights(state, step):
     """A checkpoint that holds a NaN is worth nothing."""
-    ends = jax.jit(lambda tree: jax.tree.map(lambda x: jnp.isfinite(x).all(), tree))(
-        {"params": state.params, "stats": state.stats}
-    )
-    odd = [
-        jax.tree_util.keystr(path, simple=True, separator=".")
-        for path, good in jax.tree.leaves_with_path(ends)
-        if not good
-    ]
-    if odd:
+    good = jax.tree.leaves_with_path(are_finite({"params": state.params, "stats": state.stats}))
+    if odd := [jax.tree_util.keystr(path, simple=True, separator=".") for path, fine in good if not fine]:
         raise Diverged(f"step {step}: {odd[0]} is not finite, as {len(odd)} arrays in all. {LOWER}")
+
+
+@jax.jit
+def are_finite(tree):
+    return jax.tree.map(lambda x: jnp.isfinite(x).all(), tree)
 
 
 def keep(folder, family, state, step, plan):

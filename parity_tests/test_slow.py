@@ -23,11 +23,11 @@ SIZES = [
 
 @pytest.mark.parametrize("name, arguments, counts", SIZES, ids=[f"{name} {arguments}" for name, arguments, _ in SIZES])
 def test_documented_sizes(name, arguments, counts):
-    """Names, shapes, counts, and float64 steps at every level."""
+    """Names, shapes, counts, and a float64 step at every level."""
     case = parity.Case(name, arguments, find.family(name), find.twin(name))
     twin = case.theirs(**arguments)
     assert {net: sum(x.numel() for x in module.parameters()) for net, module in twin.named_children()} == counts
-    result = parity.verify(case)
+    result = parity.verify(case, steps=1)
     assert result.ok, str(result)
 
 

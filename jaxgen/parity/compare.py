@@ -25,7 +25,7 @@ class Row(NamedTuple):
     def __str__(self):
         verdict = "ok" if self.ok else f"FAILED at {self.where}"
         reason = (
-            f" (left out, their gradient is zero but for round-off: {', '.join(self.left_out)})"
+            f" (left out, their gradient is hardly more than round-off: {', '.join(self.left_out)})"
             if self.left_out
             else ""
         )
@@ -55,11 +55,19 @@ def error(a, b, scale, floor):
     return float(np.abs(a - b).max(initial=0.0) / unit)
 
 
-def structurally_zero(grads):
-    """The arrays whose gradient is nothing but round-off, as that of a bias before BatchNorm: Adam divides it by its
-    own size, so two right programs move these weights apart. A gradient of exactly zero moves nothing: compared."""
+def noisy(grads):
+    """{array: where its gradient is so small that round-off is seen in a step of Adam, which divides by its size}: the
+    whole of a bias before BatchNorm (1e-17), and in millions of weights a few elements (below 1e-6 of the array's
+    largest). Two right programs move these apart by more than the gate. Exactly zero moves nothing: compared."""
     bound = 1e-12 * largest(grads)
-    return tuple(key for key, x in grads.items() if 0 < np.abs(x).max(initial=0.0) <= bound)
+    small = lambda x: (np.abs(x) > 0) & (np.abs(x) <= max(bound, 1e-6 * np.abs(x).max(initial=0.0)))
+    return {key: small(x) for key, x in grads.items() if small(x).any()}
+
+
+def described(masks):
+    """Whole arrays by name, parts of others with the number of their elements."""
+    part = lambda key, mask: key if mask.all() else f"{key} ({mask.sum()} of {mask.size} elements)"
+    return tuple(part(key, mask) for key, mask in masks.items())
 
 
 def largest(arrays):

@@ -33,7 +33,9 @@ def verify(
     console.print(drawn(results))
     for result in results:
         if left_out := dict.fromkeys(name for row in result for name in row.left_out):
-            console.print(f"{result.case}: left out, for their gradient is but round-off: {', '.join(left_out)}")
+            console.print(
+                f"{result.case}: left out, their gradient is hardly more than round-off: {', '.join(left_out)}"
+            )
     failed = [result for result in results if not result.ok]
     for result in failed:
         console.print(str(result), soft_wrap=True, highlight=False)

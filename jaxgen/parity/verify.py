@@ -3,11 +3,13 @@
 import inspect
 
 import jax
+import numpy as np
 
 from jaxgen import core
 from jaxgen.errors import needs
 from jaxgen.parity import pairs, taps
-from jaxgen.parity.compare import UPDATE, Row, compare, largest, structurally_zero
+from jaxgen.parity.compare import UPDATE, Row, compare, described, largest, noisy
+from jaxgen.parity.pairs import Case
 from jaxgen.weights import to_state_dict
 
 STEPS = 3
@@ -28,16 +30,16 @@ class Result(list):
         return "\n".join([str(self.case), *(f"  {row}" for row in self)])
 
 
-def verify(case):
+def verify(case: Case, steps: int = STEPS) -> Result:
     """-> Result: names, every layer's output, losses, gradients, steps, statistics, averages and samples."""
     with jax.enable_x64(True):
-        return Result(case, levels(case))
+        return Result(case, levels(case, steps))
 
 
-def levels(case):
+def levels(case, steps):
     family, twin = pairs.build(case)
     yield signatures(case, family, twin)
-    txs, batches = family.optimizers(lr=pairs.LR), pairs.batches(family, STEPS)
+    txs, batches = family.optimizers(lr=pairs.LR), pairs.batches(family, steps)
     state = pairs.start(family, txs)
     names = compare_names(to_state_dict(state.params, state.stats), pairs.arrays(twin.state_dict()))
     yield names
@@ -45,10 +47,9 @@ def levels(case):
         return
     pairs.give(twin, state.params, state.stats)
     batch, draws = pairs.at(batches, 0), family.draw(jax.random.key(0), pairs.at(batches, 0))
-    *rows, zero = compare_players(family, twin, state, batch, draws)
-    yield from rows
+    yield from compare_players(family, twin, state, batch, draws)
     pairs.give(twin, state.params, state.stats)
-    yield from compare_steps(family, twin, txs, state, batches, zero)
+    yield from compare_steps(family, twin, txs, state, batches)
 
 
 def public(module):
@@ -81,9 +82,8 @@ def compare_names(have, want):
 
 
 def compare_players(family, twin, state, batch, draws):
-    """Each player's turn on its first share, in training: what every layer returns, the loss, the gradients; last, the
-    names of the weights whose gradients are but noise."""
-    mine, rows, noise = tuple(core.share(family, x, 0) for x in (batch, draws)), [], []
+    """Each player's turn on its first share, in training: what every layer returns, the loss, the gradients."""
+    mine, rows = tuple(core.share(family, x, 0) for x in (batch, draws)), []
     for name in family.players:
         ours, theirs = our_turn(family, name, state, mine), their_turn(family, name, twin, state, mine)
         gradients = theirs["gradients"]
@@ -94,9 +94,7 @@ def compare_players(family, twin, state, batch, draws):
             compare("gradients", ours["gradients"], gradients, floor=1e-4 * largest(gradients)),
         ]
         rows[-3:] = [row._replace(where=f"{name}: {row.where}") for row in rows[-3:]]
-        noise += structurally_zero(gradients)
     yield from worst_of(rows)
-    yield tuple(noise)
 
 
 def our_turn(family, name, state, mine):
@@ -139,31 +137,47 @@ def first_worst(have, want):
     return shown._replace(compared=len(rows))
 
 
-def compare_steps(family, twin, txs, state, batches, zero):
+def compare_steps(family, twin, txs, state, batches):
     """Optimiser steps: after each of them metrics, weights, statistics and averages; after the last, samples."""
     torch_core = needs("torch_ref.core", "verify")
     update, optimizers = pairs.updates(family, txs), twin.optimizers(lr=pairs.LR)
-    average, rows = torch_core.snapshot(twin), []
+    average, noise, rows = torch_core.snapshot(twin), watched(twin, optimizers), []
     for i in range(batches[next(iter(batches))].shape[0]):
         batch = pairs.at(batches, i)
         draws = family.draw(jax.random.key(i), batch)
         state, have = update(state, batch, draws)
         want = torch_core.update(twin.train(), optimizers, *pairs.to_torch(family, (batch, draws)))
         average = torch_core.average(average, twin)
-        rows += [compare("metrics", have, pairs.arrays(want)), *compare_state(state, twin, average, zero)]
+        rows += [compare("metrics", have, pairs.arrays(want)), *compare_state(state, twin, average, noise)]
     yield from worst_of(rows)
     yield compare_samples(family, twin, state)
 
 
-def compare_state(state, twin, average, zero):
+def watched(twin, optimizers):
+    """{weight: where a step met a gradient that is but noise}, filled in as the optimisers step."""
+    names, noise = {id(value): key for key, value in twin.named_parameters()}, {}
+
+    def look(optimizer, *rest):
+        weights = [value for group in optimizer.param_groups for value in group["params"] if value.grad is not None]
+        for key, mask in noisy({names[id(value)]: value.grad.numpy() for value in weights}).items():
+            noise[key] = noise.get(key, False) | mask
+
+    for optimizer in optimizers.values():
+        optimizer.register_step_pre_hook(look)
+    return noise
+
+
+def compare_state(state, twin, average, noise):
     learned = {key for key, _ in twin.named_parameters()}
+    kept = learned - {key for key, mask in noise.items() if mask.all()}
 
     def both(have, want, weights, statistics):
         have, want = to_state_dict(**have), pairs.arrays(want)
+        have |= {key: np.where(mask, want[key], have[key]) for key, mask in noise.items()}
         some = lambda tree, keys: {key: x for key, x in tree.items() if key in keys}
-        kept, rest = learned - set(zero), (have.keys() | want.keys()) - learned
+        rest = (have.keys() | want.keys()) - learned
         row = compare(weights, some(have, kept), some(want, kept), UPDATE, scale=pairs.LR)
-        return row._replace(left_out=zero), compare(statistics, some(have, rest), some(want, rest))
+        return row._replace(left_out=described(noise)), compare(statistics, some(have, rest), some(want, rest))
 
     yield from both({"params": state.params, "stats": state.stats}, twin.state_dict(), "weights", "statistics")
     yield from both(state.ema, average, "averages", "averages")
