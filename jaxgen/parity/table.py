@@ -33,9 +33,8 @@ def verify(
     console.print(drawn(results))
     for result in results:
         if left_out := dict.fromkeys(name for row in result for name in row.left_out):
-            console.print(
-                f"{result.case}: left out, their gradient is hardly more than round-off: {', '.join(left_out)}"
-            )
+            told = f"{result.case}: left out, their gradient is hardly more than round-off: {', '.join(left_out)}"
+            console.print(told, soft_wrap=True, highlight=False)
     failed = [result for result in results if not result.ok]
     for result in failed:
         console.print(str(result), soft_wrap=True, highlight=False)
