@@ -64,9 +64,9 @@ def test_same_as_jit(name, way):
     assert row.ok, row
     assert_same_state(have, want)
     if way == "many" and not find.is_path(name) and jax.__version__.startswith("0.10."):
-        # To the last bit, for the families of the package and this compiler. It is a property of what the compiler fuses
-        # inside a loop and outside, where it contracts a multiplication and an addition or rounds twice: a toy is 1 ulp
-        # off, and so is one family under JAX 0.12 (docs/decisions.md).
+        # To the last bit, for the families of the package and this compiler: it depends on what is fused inside a loop
+        # and outside, where a multiplication and an addition are contracted or rounded twice. A toy is 1 ulp off, and
+        # so is one family under JAX 0.12 (docs/decisions.md).
         jax.tree.map(np.testing.assert_array_equal, (have, metrics), (want, told))
 
 
