@@ -57,9 +57,8 @@ def train(arguments):
     options = settings.form("options", settings.parameters(cls, training.options), values, told)
     parsed = tyro.cli(options, args=rest, prog=f"jaxgen train {name}", description=described(cls, recipe))
     if recipe:
-        print(
-            f"recipe {recipe}: {cls.recipes[recipe].source}; ours: {', '.join(cls.recipes[recipe].chosen) or 'nothing'}"
-        )
+        source, printed, chosen = cls.recipes[recipe]
+        print(f"recipe {recipe}: {source}" + (f"; chosen by us: {', '.join(chosen)}" if printed and chosen else ""))
     training.run(name, settings.checked(vars(parsed)))
 
 
