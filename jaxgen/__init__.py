@@ -3,26 +3,25 @@
 import jaxgen
 run = jaxgen.train("vae", data="digits")    # -> the folder of the run
 images = jaxgen.sample(run, count=16)       # uint8 (16, H, W, C)
+family, state, txs, step, batch, root = jaxgen.load(run)    # to go on with by hand
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["sample", "train"]
+__all__ = ["load", "sample", "train"]
 
 if TYPE_CHECKING:
+    from jaxgen.loading import load
     from jaxgen.sampling import sample
     from jaxgen.training import train
 
+# they bring JAX with them, so they are imported when they are asked for
+WHERE = {"load": "jaxgen.loading", "sample": "jaxgen.sampling", "train": "jaxgen.training"}
+
 
 def __getattr__(name):
-    """`train` and `sample` bring JAX with them, so they are imported when they are asked for."""
-    if name == "train":
-        from jaxgen.training import train
-
-        return train
-    if name == "sample":
-        from jaxgen.sampling import sample
-
-        return sample
-    raise AttributeError(f"module 'jaxgen' has no attribute {name!r}")
+    if name not in WHERE:
+        raise AttributeError(f"module 'jaxgen' has no attribute {name!r}")
+    return getattr(import_module(WHERE[name]), name)

@@ -1,7 +1,8 @@
-"""Orbax behind one thin door: the last checkpoints of a run, each whole or not there."""
+"""Orbax behind one thin door: the last checkpoints of a run and the best one, each whole or not there."""
 
 import logging
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 from orbax.checkpoint import v1 as ocp
@@ -9,36 +10,66 @@ from orbax.checkpoint import v1 as ocp
 from jaxgen.errors import StorageError
 
 KEEP = 2
+RANK = "rank"  # the metric by which the best is known; lower is better
+
+
+class Best(NamedTuple):
+    """The step that ranks best so far; its state where it is not on the disk yet."""
+
+    step: int
+    rank: float
+    state: Any = None
+
+    def save(self, folder):
+        if self.state is not None and self.step not in steps(folder):
+            save(folder, self.step, jax.device_put(self.state), self.rank)
 
 
 def opened(folder):
     """A step's folder counts only once its commit file is in it, so a run killed while saving loses nothing."""
     logging.getLogger("absl").setLevel(logging.ERROR)
     atomic = ocp.options.AtomicityOptions(mode=ocp.options.AtomicityMode.COMMIT_FILE)
-    keep = ocp.training.preservation_policies.LatestN(KEEP)
+    policies = ocp.training.preservation_policies
+    best = policies.BestN(get_metric_fn=lambda m: -m[RANK], n=1, keep_checkpoints_without_metrics=False)
     always = ocp.training.save_decision_policies.FixedIntervalPolicy(1)
     return ocp.training.Checkpointer(
         Path(folder).absolute(),
         context=ocp.Context(atomicity_options=atomic),
-        preservation_policy=keep,
+        preservation_policy=policies.AnyPreservationPolicy([policies.LatestN(KEEP), best]),
         save_decision_policy=always,
     )
 
 
-def save(folder, step: int, state):
+def save(folder, step: int, state, rank: float | None = None):
+    metrics = None if rank is None else {RANK: rank}
     with opened(folder) as checkpointer:
         try:
-            checkpointer.save(step, state, overwrite=True)
+            checkpointer.save(step, state, overwrite=True, metrics=metrics)
         except (OSError, ValueError) as error:  # Orbax reports a full disk as ValueError
             raise StorageError(f"{folder}: cannot save step {step} ({reason(error)}). Make room, run again.") from error
 
 
+def listed(folder):
+    """The checkpoints that are whole."""
+    if not Path(folder).is_dir():
+        return []
+    with opened(folder) as checkpointer:
+        return list(checkpointer.checkpoints)
+
+
+def steps(folder) -> list[int]:
+    return [found.step for found in listed(folder)]
+
+
 def latest(folder) -> int | None:
     """The step of the newest checkpoint."""
-    if not Path(folder).is_dir():
-        return None
-    with opened(folder) as checkpointer:
-        return checkpointer.latest.step if checkpointer.latest else None
+    return max(steps(folder), default=None)
+
+
+def best(folder) -> Best | None:
+    """The one that ranks best, where the family names the metric that ranks."""
+    ranked = [Best(found.step, found.metrics[RANK]) for found in listed(folder) if found.metrics]
+    return min(ranked, key=lambda found: found.rank, default=None)
 
 
 def load(folder, step: int, like):

@@ -1,5 +1,6 @@
 """The front door: thin functions over the library. Nothing heavy is imported before a command needs it."""
 
+import os
 import sys
 
 from jaxgen import __version__
@@ -15,6 +16,11 @@ def main(argv: list[str] | None = None):
             print(overview())
         elif command == "--version":
             print(f"jaxgen {__version__}")
+        elif command == "--completion":
+            from jaxgen import completion
+
+            about = {name: function.__doc__ or "" for name, function in COMMANDS.items()}
+            print(completion.script(rest[0] if rest else "", about))
         elif command in COMMANDS:
             sys.exit(COMMANDS[command](rest))
         else:
@@ -23,6 +29,8 @@ def main(argv: list[str] | None = None):
             near = get_close_matches(command, COMMANDS, 1)
             raise UserError(f"unknown command {command!r}. {f'Did you mean {near[0]}?' if near else overview()}")
     except UserError as error:
+        if os.environ.get("JAXGEN_TRACEBACK"):
+            raise
         print(f"jaxgen: {error}", file=sys.stderr)
         sys.exit(error.code)
     except KeyboardInterrupt:
@@ -33,7 +41,8 @@ def main(argv: list[str] | None = None):
 def overview():
     lines = "\n".join(f"  {name:8s} {function.__doc__}" for name, function in COMMANDS.items())
     about = f"jaxgen {__version__}: generative models in Flax, each proven equal to its PyTorch twin."
-    return f"{about}\n\n{lines}\n\njaxgen COMMAND --help says more."
+    shell = 'eval "$(jaxgen --completion bash)" lets the shell complete commands and options (also zsh, fish).'
+    return f"{about}\n\n{lines}\n\njaxgen COMMAND --help says more.\n{shell}"
 
 
 def train(arguments):
@@ -41,13 +50,11 @@ def train(arguments):
     if not arguments or arguments[0].startswith("-"):
         print("usage: jaxgen train FAMILY|FILE.py [options]\n")
         return listed([])
-    import tyro
-
     from jaxgen import find, settings, training
 
     name, rest = arguments[0], arguments[1:]
     cls = find.family(name)
-    recipe = settings.choose(cls, *named_before(rest))
+    recipe = settings.choose(cls, *named_before(rest, "recipe", "data"))
     values = settings.defaults(cls, training.options, recipe)
     if any(word.split("=")[0] == "--epochs" for word in rest):
         values["steps"] = None
@@ -55,22 +62,22 @@ def train(arguments):
     for function in (training.options, cls.__init__, cls.optimizers):
         told |= settings.comments(function)
     options = settings.form("options", settings.parameters(cls, training.options), values, told)
-    parsed = tyro.cli(options, args=rest, prog=f"jaxgen train {name}", description=described(cls, recipe))
+    parsed = settings.parse(options, rest, f"jaxgen train {name}", described(cls, recipe))
     if recipe:
         source, printed, chosen = cls.recipes[recipe]
         print(f"recipe {recipe}: {source}" + (f"; chosen by us: {', '.join(chosen)}" if printed and chosen else ""))
     training.run(name, settings.checked(vars(parsed)))
 
 
-def named_before(arguments):
-    """--recipe and --data, which decide the other defaults."""
+def named_before(arguments, *names):
+    """Options that decide about the other ones."""
     from argparse import ArgumentParser
 
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--recipe")
-    parser.add_argument("--data")
+    for name in names:
+        parser.add_argument(f"--{name}")
     known, _ = parser.parse_known_args(arguments)
-    return known.recipe, known.data
+    return [getattr(known, name) for name in names]
 
 
 def described(cls, recipe):
@@ -80,10 +87,27 @@ def described(cls, recipe):
 
 
 def sample(arguments):
-    """Images of a run: jaxgen sample RUN [options]."""
-    from jaxgen import sampling, settings
+    """Images of a run or of files of weights: jaxgen sample RUN|FILE [options]."""
+    from jaxgen import find, sampling, settings, source
 
-    settings.call(sampling.sample, arguments, "jaxgen sample", "run")
+    (family,) = named_before(arguments, "family")
+    cls = find.family(family) if family else None
+    known, told = sampling.options(cls)
+    form = settings.form("sample", known, {name: x.default for name, x in known.items()}, told, "source")
+    given = vars(settings.parse(form, arguments, "jaxgen sample", sampling.sample.__doc__))
+    # a family's argument that is not given is the file's, not the signature's
+    said = {word.partition("=")[0].lstrip("-").removeprefix("no-").replace("-", "_") for word in arguments}
+    options = {name: x for name, x in given.items() if name in said or name in settings.signature(sampling.sample)}
+    options["out"] = given["out"] or str(source.folder(given["source"]) / f"seed_{given['seed']}.png")
+    sampling.sample(**options)
+
+
+def look(arguments):
+    """What is in a data set: jaxgen data NAME|FOLDER|FILE [options]."""
+    from jaxgen import settings
+    from jaxgen.data.look import data
+
+    settings.call(data, arguments, "jaxgen data", "name")
 
 
 def verify(arguments):
@@ -101,4 +125,4 @@ def listed(arguments):
     print("\n".join(f"  {name:8s} {find.summary(name)}" for name in find.names()))
 
 
-COMMANDS = {"train": train, "sample": sample, "verify": verify, "list": listed}
+COMMANDS = {"train": train, "sample": sample, "data": look, "verify": verify, "list": listed}

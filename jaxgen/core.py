@@ -7,7 +7,8 @@ A family is one class (`jaxgen/families/*.py`, or a file of a user's own) with
   of the batch but its shapes), `draw_sample(key, count, first=0)` and `sample(draws)`;
 - `inputs(batch)` {leaf of a batch of so many rows: Input}, `images` (the leaves of batch and draws that are images:
   NHWC here, NCHW in torch), `optimizers(lr=..., ...)` {player: optax transformation}, `recipes` {name: Recipe} and
-  `small` (constructor arguments of a test-sized model).
+  `small` (constructor arguments of a test-sized model); where a held-out metric ranks runs, `ranks` is its name (lower
+  is better).
 Its constructor's signature is its configuration. Batches, draws and metrics are plain dicts of arrays. A loss is a mean
 over the rows of the batch, and so are its metrics: under `pmap` they are averaged over the devices.
 """
@@ -81,15 +82,15 @@ def step(family, txs, state, batch, root, **options):
     return update(family, txs, state, batch, draws, **options)
 
 
-def update(family, txs, state, batch, draws, *, decay=0.999):
+def update(family, txs, state, batch, draws, *, decay=0.999, accumulate=1):
     """-> state, metrics. Every player plays; no randomness in here: it all arrived in `draws`. `decay` is that of the
-    running average, where the state keeps one."""
+    running average, where the state keeps one; a turn goes through its rows in `accumulate` micro-batches."""
     before, metrics = state, {}
     for name, player in family.players.items():
         seen = before if is_simultaneous(family) else state
         for turn in range(player.times):
             mine = share(family, batch, 0 if player.reuse else turn), share(family, draws, turn)
-            changes, told = play(family, txs[name], name, seen, *mine)
+            changes, told = play(family, txs[name], name, seen, *mine, accumulate)
             seen = seen.having(**changes)
         state = state.having(**changes)
         metrics |= told
@@ -97,19 +98,49 @@ def update(family, txs, state, batch, draws, *, decay=0.999):
     return state.replace(step=state.step + 1, ema=ema), metrics
 
 
-def play(family, tx, name, state, batch, draws):
+def play(family, tx, name, state, batch, draws, accumulate=1):
     """One turn of one player -> what it changes, metrics."""
     player = family.players[name]
     trained = pick(state.params, player.trains)
-
-    def loss(trained):
-        return family.loss(name, {**state.params, **trained}, state.stats, batch, draws)
-
-    grads, (metrics, stats) = jax.grad(loss, has_aux=True)(trained)
+    grads, metrics, stats = gradients(family, name, state, batch, draws, accumulate)
     grads, metrics = axis.mean((grads, metrics))
     updates, opt = tx.update(grads, state.opt[name], trained)
     changes = {"params": optax.apply_updates(trained, updates), "stats": pick(stats, player.moves), "opt": {name: opt}}
     return changes, metrics
+
+
+def gradients(family, name, state, batch, draws, accumulate=1):
+    """-> gradients, metrics, moved statistics. Of several micro-batches one after the other, so that memory is that of
+    one: the means of the first two, while the statistics move with each, as in torch's loop of `(loss / n).backward()`
+    before one `optimizer.step()`. A batch norm sees the micro-batch, of all devices."""
+    if accumulate == 1:
+        return gradient(family, name, state, batch, draws)
+
+    def one(carry, micro):
+        total, stats = carry
+        grads, metrics, stats = gradient(family, name, state.replace(stats=stats), *micro)
+        return (jax.tree.map(jnp.add, total, grads), stats), metrics
+
+    nothing = jax.tree.map(jnp.zeros_like, pick(state.params, family.players[name].trains))
+    (total, stats), metrics = jax.lax.scan(one, (nothing, state.stats), micro_batches((batch, draws), accumulate))
+    return jax.tree.map(lambda x: x / accumulate, total), jax.tree.map(lambda x: x.mean(0), metrics), stats
+
+
+def gradient(family, name, state, batch, draws):
+    """-> gradients of what the player trains, metrics, moved statistics."""
+
+    def loss(trained):
+        return family.loss(name, {**state.params, **trained}, state.stats, batch, draws)
+
+    grads, (metrics, stats) = jax.grad(loss, has_aux=True)(pick(state.params, family.players[name].trains))
+    return grads, metrics, stats
+
+
+def micro_batches(tree, count):
+    """Stacked along a leading axis, strided as shares are: rows k, k + count, ... are the micro-batch k."""
+    if odd := [x.shape for x in jax.tree.leaves(tree) if x.shape[0] % count]:
+        raise UserError(f"accumulate {count}: a turn has {odd[0][0]} rows on a device, which is not a multiple of it")
+    return jax.tree.map(lambda x: x.reshape(-1, count, *x.shape[1:]).swapaxes(0, 1), tree)
 
 
 def shares(family):

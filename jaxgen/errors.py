@@ -22,6 +22,14 @@ class StorageError(UserError):
     code = 4
 
 
+class Stopped(UserError):
+    """Ctrl-C, or the system's wish to end the run; what was done is saved. Its code is the shell's for the signal."""
+
+    def __init__(self, message, code):
+        super().__init__(message)
+        self.code = code
+
+
 @contextmanager
 def writing(path):
     """What the system refuses while `path` is written, as one line."""

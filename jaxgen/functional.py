@@ -18,10 +18,11 @@ def named(key, *names):
 
 
 class Functional:
-    """`module` holds no arrays, only the functions that make them; its other attributes are reached through here."""
+    """`module` holds no arrays, only the functions that make them; its other attributes are reached through here.
+    `compute` is the type of the products in training (`precision.py`); None is that of the weights."""
 
-    def __init__(self, module):
-        self.module = module
+    def __init__(self, module, compute=None):
+        self.module, self.compute = module, compute
         self.graphdef, *recipes = nnx.split(module, nnx.Param, nnx.BatchStat)
         self.recipes = [flatten_dict(nnx.to_pure_dict(tree)) for tree in recipes]
         self.drops = any(isinstance(layer, nn.Dropout) for _, layer in nnx.iter_modules(module))
@@ -39,22 +40,22 @@ class Functional:
         """Other names under which a file may hold the tensors of a net."""
         return getattr(getattr(self.module, net), "aliases", {})
 
-    def apply(self, params, stats, *args, method="__call__", train=True, mask=None):
+    def apply(self, params, stats, *args, method="__call__", train=True, mask=None, compute=None):
         """-> result, stats. `mask(path, shape, p)` answers each call of a Dropout."""
         module = nnx.merge(self.graphdef, params, stats)
         for path, layer in nnx.iter_modules(module):
-            layer.path, layer.training = ".".join(map(str, path)), train
+            layer.path, layer.training, layer.compute = ".".join(map(str, path)), train, compute
             layer.mask = partial(mask, layer.path) if mask else None
         result = getattr(module, method)(*args)
         return result, nnx.to_pure_dict(nnx.state(module, nnx.BatchStat))
 
     def loss(self, player, params, stats, batch, draws, train=True):
-        """-> loss, (metrics, stats)."""
+        """-> loss, (metrics, stats). An evaluation is never narrowed, nor is what a family returns."""
         waiting = {path: iter(masks) for path, masks in draws["masks"][player].items()}
         mask = lambda path, shape, p: next(waiting[path])
-        (loss, metrics), stats = self.apply(
-            params, stats, batch, draws, method=f"{player}_loss", train=train, mask=mask
-        )
+        how = dict(method=f"{player}_loss", train=train, mask=mask, compute=self.compute if train else None)
+        told, stats = self.apply(params, stats, batch, draws, **how)
+        loss, metrics = jax.tree.map(nn.full, told)
         return loss, (metrics, stats)
 
     def sample(self, params, stats, draws):

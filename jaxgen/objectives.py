@@ -26,7 +26,7 @@ def logits_towards(logits, label):
 
 def probability_towards(logits, label):
     """As printed: a Sigmoid, then BCELoss, whose logarithms stop at -100."""
-    return nn.binary_cross_entropy(jax.nn.sigmoid(logits), jnp.full_like(logits, label))
+    return nn.binary_cross_entropy(jax.nn.sigmoid(nn.full(logits)), jnp.full_like(logits, label))
 
 
 def non_saturating(towards, weight):

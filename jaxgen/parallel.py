@@ -1,10 +1,11 @@
-"""Five ways to run one pure `fn(state, batch, rest) -> (state, metrics)`. The batch is the global batch in all of them;
+"""Ways to run one pure `fn(state, batch, rest) -> (state, metrics)`. The batch is the global batch in all of them;
 `rest` (the root key, and whatever else every device needs whole) is never split. They compose: `sharded(many(step),
 axis=1)`, where `axis` is the position of the batch's rows (0, and 1 around `many`)."""
 
 from functools import cache
 
 import jax
+import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxgen.axis import NAME
@@ -13,10 +14,15 @@ from jaxgen.axis import NAME
 FASTER = {"cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}}
 
 
+# with it a GPU gives the same bits again, some kernels more slowly
+DETERMINISTIC = {"gpu": {"xla_gpu_deterministic_ops": True}}
+
+
 @cache
-def options():
+def options(deterministic=False):
     """What the compiler of this backend is told, where it knows the option."""
-    wanted = FASTER.get(jax.default_backend())
+    backend = jax.default_backend()
+    wanted = FASTER.get(backend, {}) | (DETERMINISTIC.get(backend, {}) if deterministic else {})
     try:
         jax.jit(lambda x: x, compiler_options=wanted).lower(0.0).compile()
     except (RuntimeError, ValueError):  # "No such compile option": another jaxlib
@@ -24,9 +30,9 @@ def options():
     return wanted
 
 
-def jit(fn, **kwargs):
+def jit(fn, *, deterministic=False, **kwargs):
     """The outermost jit of all, which donates the state: it alone may carry a backend's compiler options."""
-    return jax.jit(fn, donate_argnums=0, compiler_options=options(), **kwargs)
+    return jax.jit(fn, donate_argnums=0, compiler_options=options(deterministic), **kwargs)
 
 
 def placed(*spec):
@@ -35,10 +41,10 @@ def placed(*spec):
     return NamedSharding(mesh, PartitionSpec(*spec))
 
 
-def sharded(fn, axis=0):
+def sharded(fn, axis=0, **kwargs):
     """Data parallel through the compiler: the batch split over all devices, the state on every device."""
     copy, split = placed(), placed(*[None] * axis, NAME)
-    return jit(fn, in_shardings=(copy, split, copy), out_shardings=copy)
+    return jit(fn, in_shardings=(copy, split, copy), out_shardings=copy, **kwargs)
 
 
 def replicated(tree):
@@ -51,6 +57,27 @@ def pmap(fn, axis=0):
     split = lambda x: x.reshape(*x.shape[:axis], jax.device_count(), -1, *x.shape[axis + 1 :])
     run = jax.pmap(fn, axis_name=NAME, in_axes=(None, axis, None), out_axes=None, donate_argnums=0)
     return lambda state, batch, rest: run(state, jax.tree.map(split, batch), rest)
+
+
+def upto(fn):
+    """As many steps as the call says: `batches` may be longer, `rest` is (how many, what `fn` is given). The compiler
+    never learns the number, so there is one program, and the bits do not depend on how a run is cut into calls. The
+    metrics keep the length of `batches`; those of steps that were not made are zero."""
+
+    def run(state, batches, rest):
+        count, rest = rest
+        at = lambda i: jax.tree.map(lambda x: x[i], batches)
+        length = len(jax.tree.leaves(batches)[0])
+        told = jax.tree.map(lambda x: jnp.zeros((length, *x.shape), x.dtype), jax.eval_shape(fn, state, at(0), rest)[1])
+
+        def body(i, carry):
+            state, told = carry
+            state, metrics = fn(state, at(i), rest)
+            return state, jax.tree.map(lambda all, one: all.at[i].set(one), told, metrics)
+
+        return jax.lax.fori_loop(0, count, body, (state, told))
+
+    return run
 
 
 def many(fn):

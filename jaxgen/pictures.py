@@ -1,5 +1,6 @@
 """Grids of samples and curves of losses as PNG."""
 
+import itertools
 import json
 from pathlib import Path
 
@@ -32,16 +33,40 @@ def grid(images: np.ndarray, path, columns: int | None = None, gap: int = 2) -> 
     return Path(path)
 
 
-def curves(log, path) -> Path:
-    """log.jsonl -> one panel a metric."""
+def curves(log, path) -> Path | None:
+    """log.jsonl -> one panel a metric; what was found on held-out data stands beside it."""
     figure = needs("matplotlib.figure", "plots")
     lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
-    names = [key for key in lines[0] if key not in ("step", "seconds")]
-    sheet = figure.Figure(figsize=(4.2 * len(names), 3), layout="constrained")
-    for axes, name in zip(np.atleast_1d(sheet.subplots(1, len(names))), names, strict=True):
-        axes.plot([line["step"] for line in lines], [line[name] for line in lines], linewidth=1.2)
-        axes.set(title=name.replace("_", " "), xlabel="step")
-        axes.grid(alpha=0.3)
-        axes.spines[["top", "right"]].set_visible(False)
+    names = sorted(
+        {key.removeprefix("test_") for line in lines for key in line} - {"step", "seconds"}, key=losses_first
+    )
+    if not names:
+        return None
+    columns = min(4, len(names))
+    rows = -(-len(names) // columns)
+    sheet = figure.Figure(figsize=(4.2 * columns, 3 * rows), layout="constrained")
+    panels = np.atleast_1d(sheet.subplots(rows, columns)).ravel()
+    for axes, name in itertools.zip_longest(panels, names):
+        axes.set_visible(name is not None)
+        if name:
+            draw(axes, name, lines)
     sheet.savefig(path, dpi=120)
     return Path(path)
+
+
+def draw(axes, name, lines):
+    for key, told in ((name, "training"), (f"test_{name}", "held out")):
+        seen = [(line["step"], line[key]) for line in lines if key in line]
+        # a few points are shown as points: a line through one of them cannot be seen
+        if seen:
+            mark = "." if len(seen) < 30 else None
+            axes.plot(*zip(*seen, strict=True), linewidth=1.2, label=told, marker=mark)
+    axes.set(title=name.replace("_", " "), xlabel="step")
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(axes.lines) > 1:
+        axes.legend(frameon=False)
+
+
+def losses_first(name):
+    return "loss" not in name, name

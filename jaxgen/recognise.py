@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxgen import data
+from jaxgen.core import Input
 from jaxgen.errors import UserError, needs
 
 LEAST, PART = 0.02, 0.8  # of the samples in each class; of the certainty on held-out real images
@@ -35,21 +36,29 @@ class Verdict(NamedTuple):
 def recognise(images: np.ndarray, reference: data.Data) -> Verdict:
     """`images` (N, H, W, C) uint8. The classifier learns from real images in the size that the generator was shown; it
     looks at all of them in the size of the data."""
-    if "label" not in reference.train:
+    if "label" not in reference.train.keys():
         raise UserError(f"{reference.name}: has no labels to recognise by.")
-    native, shown = reference.train["image"].shape[1], images.shape[1]
+    (known, names), (test, labels) = (real(part, images.shape[1:]) for part in (reference.train, reference.test))
+    native, shown = known.shape[1], images.shape[1]
 
     def seen(x):
         x = data.fit_images(data.fit_images(x, shown, shown, x.shape[-1]), native, native, x.shape[-1])
         return x.mean(-1).reshape(len(x), -1) / 255
 
-    classifier = fitted(seen(reference.train["image"][:MOST]), reference.train["label"][:MOST])
-    test, labels = seen(reference.test["image"]), reference.test["label"]
+    classifier, test = fitted(seen(known), names), seen(test)
     certain = classifier.predict_proba(seen(images))
     shares = np.bincount(certain.argmax(1), minlength=certain.shape[1]) / len(images)
     certainty = lambda p: float(p.max(1).mean())
-    real = certainty(classifier.predict_proba(test))
-    return Verdict(classifier.score(test, labels), real, certainty(certain), shares)
+    sure = certainty(classifier.predict_proba(test))
+    return Verdict(classifier.score(test, labels), sure, certainty(certain), shares)
+
+
+def real(source, shape):
+    """-> images and labels of a part; those of a folder come in the size of the samples."""
+    shape = source["image"].shape[1:] if isinstance(source, data.Arrays) else shape
+    wanted = {"image": Input((1, *shape)), "label": Input((1,), high=float("inf"), dtype="int32")}
+    some = data.fit(source, wanted, "crop", convert=True).take(np.arange(min(MOST, len(source))))
+    return some["image"], some["label"]
 
 
 def fitted(images, labels):

@@ -11,11 +11,16 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgen import __version__, find, settings, weights
-from jaxgen.errors import StorageError, UserError, writing
+from jaxgen import __version__, checkpoint, find, initial, settings, weights
+from jaxgen.errors import StorageError, UserError, needs, writing
 from jaxgen.functional import Functional
+from jaxgen.setup import Setup, build
 
-FREE = ("steps", "epochs", "log_every", "save_every", "parallel", "name", "data_dir")  # may change in a run
+# what may change in the middle of a run: its length, what it tells, and where it is computed
+FREE = (
+    "steps", "epochs", "log_every", "eval_every", "grid_every", "save_every", "tensorboard", "dry_run", "parallel", "deterministic",
+    "stream", "workers", "name", "data_dir",
+)  # fmt: skip
 
 
 class Run:
@@ -42,11 +47,9 @@ class Run:
     def family(self) -> Functional:
         return build(self.config["family"], self.config["settings"])
 
-    def begin(self, family: str, options: dict[str, Any], recipe: dict[str, Any]):
+    def begin(self, setup):
         """Make the folder, or go on in one that was made with the same settings."""
-        family = str(Path(family).resolve()) if find.is_path(family) else family
-        new = {"family": family, "settings": options, "recipe": recipe, "made": provenance()}
-        new = json.loads(json.dumps(new))
+        new = json.loads(json.dumps(described(setup)))
         if self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
             self.refuse_other(new)
             new["made"] = self.config["made"]
@@ -57,7 +60,8 @@ class Run:
 
     def refuse_other(self, new):
         """What changes the mathematics of a run may not change in the middle of it."""
-        old, new = ({"family": c["family"], **c["settings"]} for c in (self.config, new))
+        flat = lambda c: {**c["settings"], **{key: c[key] for key in ("family", "optimizers", "decay_ends")}}
+        old, new = flat(self.config), flat(new)
         keys = [key for key in old | new if old.get(key) != new.get(key) and key not in FREE]
         odd = "; ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in keys)
         if odd:
@@ -66,6 +70,33 @@ class Run:
     def log(self, step: int, seconds: float, metrics: dict[str, float]):
         with writing(self.folder), (self.folder / "log.jsonl").open("a") as file:
             file.write(json.dumps({"step": step, "seconds": round(seconds, 3), **metrics}) + "\n")
+        if self.board:
+            for key, x in metrics.items():
+                self.board.add_scalar(key, x, step)
+
+    @property
+    def seconds(self) -> float:
+        """How long the run has been under way."""
+        return self.lines[-1]["seconds"] if self.lines else 0.0
+
+    @property
+    def best(self):
+        return checkpoint.best(self.checkpoints)
+
+    @cached_property
+    def board(self):
+        """TensorBoard's file, where it is wished for."""
+        if self.config["settings"]["tensorboard"]:
+            return needs("tensorboardX", "tensorboard").SummaryWriter(str(self.folder / "tensorboard"))
+
+    def close(self):
+        if self.board:
+            self.board.close()
+
+    @property
+    def lines(self) -> list[dict[str, float]]:
+        path = self.folder / "log.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
     def rewind(self, step: int):
         """Forget the lines of the log that the state of `step` has not seen, and one that was cut in the writing."""
@@ -94,6 +125,18 @@ class Run:
         params, stats = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         return weights.load(self.folder, params, stats, suffix, self.family.aliases)
 
+    def best_weights(self):
+        """-> params, stats of the checkpoint that ranks best; the averaged ones where there are some."""
+        found = self.best
+        if found is None:
+            raise UserError(
+                f"{self.folder}: has no best checkpoint: the family names no metric that ranks, or it is early."
+            )
+        state = checkpoint.load(
+            self.checkpoints, found.step, Setup(self.config["family"], self.config["settings"]).like
+        )
+        return (state.ema["params"], state.ema["stats"]) if state.ema else (state.params, state.stats)
+
 
 def replace(path, text):
     """The whole text or the old one, whatever happens in between."""
@@ -109,11 +152,19 @@ def seen(line, step):
         return False
 
 
-def build(name: str, options: dict[str, Any]) -> Functional:
-    """The family of a name or a path, with those of the options that are its constructor's."""
-    cls = find.family(name)
-    lists = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.of(cls.__init__, options).items()}
-    return Functional(cls(**lists))
+def described(setup):
+    """What config.json says: enough to make the run again."""
+    name, options = setup.name, setup.options
+    steps, decays = setup.plan.steps, options["schedule"] != "constant"
+    return {
+        "family": str(Path(name).resolve()) if find.is_path(name) else name,
+        "settings": options,
+        "recipe": settings.recipe(find.family(name), options["recipe"]),
+        "optimizers": "given in Python" if setup.own else "the family's",
+        "decay_ends": steps if decays else None,  # the step; a run whose rate decays has its length for good
+        "init": initial.digests(setup),
+        "made": provenance(),
+    }
 
 
 def provenance() -> dict[str, str]:

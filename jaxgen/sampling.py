@@ -1,54 +1,140 @@
-"""Samples of a run: `jaxgen sample`, or `jaxgen.sample(...)`."""
+"""Samples of a run or of files of weights: `jaxgen sample`, or `jaxgen.sample(...)`."""
 
+import inspect
+import sys
+import time
+from collections.abc import Generator, Iterator
+from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, overload
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
-from jaxgen import pictures
-from jaxgen.errors import UserError, writing
-from jaxgen.run import Run
+from jaxgen import parallel, settings
+from jaxgen import source as sources
+from jaxgen.axis import NAME
+from jaxgen.errors import Diverged, UserError
+from jaxgen.images import writer
+
+MOMENT = 1.0  # seconds without a progress bar
 
 
+@overload
 def sample(
-    run: str,  # the folder of a run
+    source: str | Path, count: int = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
+    out: None = ..., family: str | None = ..., **arguments: Any,
+) -> np.ndarray: ...  # fmt: skip
+@overload
+def sample(
+    source: str | Path, count: int = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
+    *, out: str | Path, family: str | None = ..., **arguments: Any,
+) -> Path: ...  # fmt: skip
+def sample(
+    source: str | Path,  # the folder of a run, a file of weights, or NET=FILE, several of them joined by commas
     count: int = 64,  # how many images
     seed: int = 0,  # of the noise; that of image i is the same for every count and batch
-    batch: int = 100,  # how many are made in a call
-    weights: Literal["averaged", "raw"] = "averaged",  # averaged where there are some
-    out: str | None = None,  # FILE.png (a grid) or FILE.npz (array `image`); else RUN/samples/seed_S.png
-) -> np.ndarray:
-    """Images (count, H, W, C), uint8, of the weights of a run, written to a file as well."""
+    batch: int = 100,  # how many are made in a call, over all devices
+    weights: Literal["averaged", "raw", "best"] = "averaged",  # of a run; averaged: where there are some
+    out: str | Path | None = None,  # FILE.png (a grid), FILE.npz (array `image`) or a FOLDER; else samples/seed_S.png
+    family: str | None = None,  # whose weights a file from elsewhere holds; the family's arguments become options
+    **arguments: Any,
+) -> np.ndarray | Path:
+    """Images (count, H, W, C), uint8, of the weights of a run or of a file; with `out` they are written there, one
+    batch after the other, and the path is returned."""
     if count < 1 or batch < 1:
         raise UserError(f"count and batch: expected at least 1, got {count} and {batch}.")
-    folder = Run(run)
-    params, stats = folder.load_weights(weights == "averaged")
-    made = images(folder.family, params, stats, count, seed, batch)
-    path = Path(out or folder.folder / "samples" / f"seed_{seed}.png")
-    if path.suffix not in (".png", ".npz"):
-        raise UserError(f"{path}: expected FILE.png or FILE.npz.")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(path, image=made) if path.suffix == ".npz" else pictures.grid(made, path)
-    print(f"{path}: {count} images")
-    return made
+    opened = sources.opened(source, weights, family, arguments)
+    write = writer(Path(out), count) if out else None
+    begun = time.perf_counter()
+    with closing(watched(finite(stream(*opened, count, seed, batch, split=True), source), count)) as made:
+        if out is None or write is None:
+            return np.concatenate(list(made))
+        write(made)
+    print(f"{out}: {count:,} images, {count / (time.perf_counter() - begun):,.0f} images/s")
+    return Path(out)
 
 
 def images(family, params, stats, count, seed, batch):
-    """(count, H, W, C) uint8; every call makes `batch` images, of which the last may be too many."""
-    key, image, some = jax.random.key(seed), family.inputs(batch)["image"], sampler(family, batch)
-    made = [np.asarray(some(params, stats, key, first)) for first in range(0, count, batch)]
-    return pictures.to_uint8(np.concatenate(made)[:count], image.low, image.high)
+    """(count, H, W, C) uint8, on one device, whatever the weights are worth."""
+    return np.concatenate([x for x, _ in stream(family, params, stats, count, seed, batch)])
+
+
+def stream(family, params, stats, count, seed, batch, split=False):
+    """Batches of uint8 images with whether each is finite. The next batch is asked for before this one is given away,
+    so that the device works while it is written."""
+    devices = jax.device_count() if split else 1
+    rows = -(-min(batch, count) // devices) * devices  # one shape for all calls; what is too many is cut off
+    params, stats = parallel.replicated((params, stats)) if devices > 1 else jax.device_put((params, stats))
+    some, key = sampler(family, rows, devices > 1), jax.random.key(seed)
+    ask = lambda first: some(params, stats, key, first) if first < count else None
+    now = ask(0)
+    for first in range(0, count, rows):
+        following = ask(first + rows)
+        yield tuple(np.asarray(x)[: count - first] for x in now)
+        now = following
 
 
 @lru_cache(maxsize=4)
-def sampler(family, batch):
+def sampler(family, rows, split):
     """One compiled function a family and batch, also where a run samples again and again."""
+    value = family.inputs(rows)["image"]
 
-    @jax.jit
     def some(params, stats, key, first):
-        return family.sample(params, stats, family.draw_sample(key, batch, first=first))
+        with jax.default_matmul_precision("highest"):  # else a GPU's images differ from a CPU's
+            draws = family.draw_sample(key, rows, first=first)
+            x = family.sample(params, stats, spread(draws, rows) if split else draws)
+        levels = jnp.clip(jnp.round((x - value.low) / (value.high - value.low) * 255), 0, 255)
+        return levels.astype(jnp.uint8), jnp.isfinite(x).all(axis=tuple(range(1, x.ndim)))
 
-    return some
+    return jax.jit(some, compiler_options=parallel.options())
+
+
+def spread(draws, rows):
+    """The draws' rows over all devices; the compiler takes what follows there too."""
+    split = parallel.placed(NAME)
+    put = lambda x: jax.lax.with_sharding_constraint(x, split) if x.shape[:1] == (rows,) else x
+    return jax.tree.map(put, draws)
+
+
+def finite(made, source) -> Iterator[np.ndarray]:
+    first = 0
+    for batch, fine in made:
+        if not fine.all():
+            what = f"{source}: image {first + int(fine.argmin())} is not finite"
+            raise Diverged(f"{what}. The weights are of no use; take earlier ones.")
+        first += len(batch)
+        yield batch
+
+
+def watched(batches, count) -> Generator[np.ndarray]:
+    """The same batches; where a person looks on and it takes more than a moment, with a progress bar."""
+    if not sys.stderr.isatty():
+        yield from batches
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    begun, bar = time.perf_counter(), Progress(console=Console(stderr=True), transient=True)
+    task = bar.add_task("images", total=count)
+    try:
+        for batch in batches:
+            yield batch
+            bar.update(task, advance=len(batch))
+            if time.perf_counter() - begun > MOMENT:
+                bar.start()
+    finally:
+        bar.stop()
+
+
+def options(cls=None) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    """The options of the command and what its help says of them, with the arguments of a family that is named."""
+    words = {"source": str, "out": str | None}
+    own = {name: x.replace(annotation=words.get(name, x.annotation)) for name, x in settings.signature(sample).items()}
+    del own["arguments"]
+    theirs = {name: x for name, x in settings.signature(cls.__init__).items() if name != "self"} if cls else {}
+    if twice := own.keys() & theirs.keys():
+        raise UserError(f"{cls.__module__}: the option {min(twice)!r} has two meanings. Rename the family's argument.")
+    return own | theirs, settings.comments(sample) | (settings.comments(cls.__init__) if cls else {})

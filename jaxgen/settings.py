@@ -1,10 +1,12 @@
 """What a run can be told: the options of every run, of the family's constructor and of its optimizers, in one flat
 list. A recipe gives them other defaults."""
 
+import contextlib
 import dataclasses
 import functools
 import inspect
 import io
+import itertools
 import tokenize
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -55,21 +57,26 @@ def resolve(cls, loop, given: dict[str, Any]) -> dict[str, Any]:
     known = parameters(cls, loop)
     for name in given:
         if name not in known:
-            near = get_close_matches(name, known, 1)
-            raise UserError(
-                f"unknown option {name!r}. "
-                + (f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}.")
-            )
+            raise UserError(f"unknown option {name!r}. {nearest(name, known)}")
     values = defaults(cls, loop, choose(cls, given.get("recipe"), given.get("data")))
     if "epochs" in given and "steps" not in given:
         values["steps"] = None  # a length that is given replaces the recipe's, whichever way that is counted
     return checked(values | given)
 
 
+def nearest(name, known, dash=""):
+    near = get_close_matches(name, known, 1)
+    return f"Did you mean {dash}{near[0]}?" if near else f"There are {', '.join(known)}."
+
+
+LEAST = {"batch": 1, "accumulate": 1, "steps": 1, "log_every": 1, "eval_every": 1, "grid_every": 1, "save_every": 1,
+         "workers": 1, "seed": 0, "warmup": 0, "clip": 0}  # fmt: skip
+
+
 def checked(values: dict[str, Any]) -> dict[str, Any]:
     """The options of every run, within their bounds."""
-    for name, least in {"batch": 1, "steps": 1, "log_every": 1, "save_every": 1, "seed": 0}.items():
-        if values[name] is not None and values[name] < least:
+    for name, least in LEAST.items():
+        if values[name] is not None and not values[name] >= least:
             raise UserError(f"{name}: expected at least {least}, got {values[name]}.")
     if values["steps"] is None and not values["epochs"] > 0:
         raise UserError(f"epochs: expected more than 0, got {values['epochs']}.")
@@ -112,9 +119,36 @@ def form(name, parameters, values, told, positional=""):
 
 def call(function, arguments, prog, positional=""):
     """`function` with its arguments from a command line, one of them without its name."""
-    import tyro
-
     known = signature(function)
     values = {name: parameter.default for name, parameter in known.items()}
     options = form(function.__name__, known, values, comments(function), positional)
-    return function(**vars(tyro.cli(options, args=arguments, prog=prog, description=function.__doc__)))
+    return function(**vars(parse(options, arguments, prog, function.__doc__)))
+
+
+def parse(options, arguments, prog, description):
+    """tyro's answer; what it refuses becomes one line."""
+    import tyro
+
+    known = [field.name.replace("_", "-") for field in dataclasses.fields(options)]
+    for word in arguments:
+        name = word.partition("=")[0].removeprefix("--")
+        if word.startswith("--") and name.replace("_", "-").removeprefix("no-") not in (*known, "help"):
+            raise UserError(f"unknown option --{name}. {nearest(name, known, '--')}")
+    told = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(told):
+            return tyro.cli(options, args=arguments, prog=prog, description=description)
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UserError(f"{first_paragraph(told.getvalue())} See {prog} --help.") from None
+
+
+def first_paragraph(box):
+    """What tyro's box says first, as one line. It is drawn with lines or, on a plain terminal, with dashes under a
+    title."""
+    lines = [line.strip("\u2502 ") for line in box.splitlines()]
+    drawn = lambda line: not line or line[0] in "\u256d\u2570\u2500-"
+    parts = [" ".join(part) for rule, part in itertools.groupby(lines, drawn) if not rule]
+    text = parts[0] if box.startswith("\u256d") else parts[1]
+    return text if text.endswith(".") else text + "."

@@ -26,7 +26,7 @@ def snapshot(family):
     return {key: value.clone() for key, value in family.state_dict().items()}
 
 
-def update(family, optimizers, batch, draws):
+def update(family, optimizers, batch, draws, accumulate=1):
     """-> metrics. A player keeps what it trains and moves; all else is put back as it was."""
     before, metrics = snapshot(family), {}
     after = dict(before)
@@ -36,7 +36,7 @@ def update(family, optimizers, batch, draws):
         for turn in range(player.times):
             family.load_state_dict(seen)
             mine = share(batch, 0 if player.reuse else turn, shares), share(draws, turn, shares)
-            metrics |= play(family, optimizers[name], name, *mine)
+            metrics |= play(family, optimizers[name], name, *mine, accumulate)
             kept = owned(family, player)
             seen = seen | kept
         after |= kept
@@ -51,22 +51,34 @@ def owned(family, player):
     return {key: value for key, value in snapshot(family).items() if mine(key)}
 
 
-def play(family, optimizer, name, batch, draws):
+def play(family, optimizer, name, batch, draws, accumulate=1):
     """One turn of one player -> metrics."""
-    metrics, _ = gradients(family, name, batch, draws)
+    metrics, _ = gradients(family, name, batch, draws, accumulate)
     optimizer.step()
     return metrics
 
 
-def gradients(family, name, batch, draws):
-    """-> metrics, {key: gradient} of what the player trains."""
+def gradients(family, name, batch, draws, accumulate=1):
+    """-> metrics, {key: gradient} of what the player trains: means over micro-batches."""
     family.zero_grad(set_to_none=True)
-    with dropout(family, draws["masks"][name]):
-        loss, metrics = getattr(family, f"{name}_loss")(batch, draws)
-    loss.backward()
+    told = [backward(family, name, *micro, accumulate) for micro in micro_batches((batch, draws), accumulate)]
+    metrics = {key: torch.stack([each[key] for each in told]).mean(0) for key in told[0]}
     mine = {key: value for key, value in family.named_parameters() if key.split(".")[0] in family.players[name].trains}
     grads = {key: torch.zeros_like(value) if value.grad is None else value.grad for key, value in mine.items()}
-    return {key: value.detach() for key, value in metrics.items()}, grads
+    return metrics, grads
+
+
+def backward(family, name, batch, draws, accumulate=1):
+    """Adds to the gradients -> metrics."""
+    with dropout(family, draws["masks"][name]):
+        loss, metrics = getattr(family, f"{name}_loss")(batch, draws)
+    (loss / accumulate).backward()
+    return {key: value.detach() for key, value in metrics.items()}
+
+
+def micro_batches(tree, count):
+    """Strided as shares are."""
+    return [share(tree, k, count) for k in range(count)]
 
 
 def share(tree, turn, shares):

@@ -40,7 +40,7 @@ class Discriminator(nnx.Module):
         return self.main(x).reshape(-1)
 
     def logits(self, x):
-        return self.main[:-1](x).reshape(-1)
+        return nn.full(self.main[:-1](x)).reshape(-1)
 
 
 class Family(nnx.Module):
@@ -97,8 +97,9 @@ class Family(nnx.Module):
         self,
         lr: float = 2e-4,  # learning rate of Adam
         betas: tuple[float, float] = (0.5, 0.999),  # decays of its two averages
+        weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {name: optax.adam(lr, *betas) for name in self.players}
+        return {name: optax.adamw(lr, *betas, weight_decay=weight_decay) for name in self.players}
 
     def draw(self, key, batch):
         return {"z": jax.random.normal(key, (batch["image"].shape[0], 1, 1, self.latent))}

@@ -24,7 +24,7 @@ class VAE(nnx.Module):
         return jax.nn.sigmoid(self.decoder(self.reparameterize(mu, logvar, eps))), mu, logvar
 
     def encode(self, x):
-        return jnp.split(self.encoder(x), 2, 1)
+        return jnp.split(nn.full(self.encoder(x)), 2, 1)
 
     def reparameterize(self, mu, logvar, eps):
         return mu + eps * jnp.exp(0.5 * logvar)
@@ -40,6 +40,7 @@ def mlp(*widths):
 
 class Family(nnx.Module):
     players = {"vae": Player(trains=("vae",))}
+    ranks = "loss"
     images = ("image", "threshold")
     small = dict(size=5, channels=2, hidden=(9, 7), latent=3)
     recipes = {
@@ -75,8 +76,9 @@ class Family(nnx.Module):
     def optimizers(
         self,
         lr: float = 1e-3,  # learning rate of Adam
+        weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {name: optax.adam(lr) for name in self.players}
+        return {name: optax.adamw(lr, weight_decay=weight_decay) for name in self.players}
 
     def draw(self, key, batch):
         eps, threshold = jax.random.split(key)
@@ -96,7 +98,7 @@ class Family(nnx.Module):
         if self.likelihood == "documented":
             x = 2 * x - 1  # the printed Normalize
         mu, logvar = self.vae.encode(x)
-        logits = self.vae.decoder(self.vae.reparameterize(mu, logvar, draws["eps"]))
+        logits = nn.full(self.vae.decoder(self.vae.reparameterize(mu, logvar, draws["eps"])))
         if self.likelihood == "documented":
             rec = nn.mse_loss(jax.nn.sigmoid(logits), x)  # a mean over pixels beside a sum over latents: beta is 392
         else:

@@ -3,6 +3,7 @@ distributions, running statistics, gradients at kinks. Every numeric difference 
 
 from jaxgen.nn.activations import GELU, Dropout, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from jaxgen.nn.arrays import constant, normal
+from jaxgen.nn.autocast import full
 from jaxgen.nn.containers import ModuleList, Sequential
 from jaxgen.nn.linear import Conv2d, ConvTranspose2d, Embedding, Linear
 from jaxgen.nn.losses import (
@@ -19,5 +20,5 @@ __all__ = [
     "GELU", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "Flatten",
     "GroupNorm", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "ModuleList", "ReLU", "Sequential",
     "SiLU", "Sigmoid", "Tanh", "Unflatten", "Upsample", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "constant", "flatten", "l1_loss", "mse_loss", "normal", "smooth_l1_loss", "unflatten",
+    "constant", "flatten", "full", "l1_loss", "mse_loss", "normal", "smooth_l1_loss", "unflatten",
 ]  # fmt: skip

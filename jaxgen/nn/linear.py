@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxgen.nn.arrays import fan_in, normal, uniform
+from jaxgen.nn.autocast import full, half
 from jaxgen.nn.convolutions import How, conv, conv_input
 
 
@@ -18,6 +19,8 @@ def pair(value):
 class Linear(nnx.Module):
     """(..., in_features) -> (..., out_features)."""
 
+    compute = None
+
     def __init__(self, in_features, out_features, bias=True):
         self.weight = fan_in(out_features, in_features)
         self.bias = uniform(1 / math.sqrt(in_features), out_features) if bias else None
@@ -26,14 +29,16 @@ class Linear(nnx.Module):
     def __call__(self, x):
         if x.shape[-1:] != (self.features,):
             raise ValueError(f"Linear: expected (..., {self.features}), got {x.shape}")
-        y = x @ self.weight.T
-        return y if self.bias is None else y + self.bias
+        x, weight = half(self, x, self.weight[...])
+        return shifted(self, x @ weight.T)
 
 
 class Conv2d(nnx.Module):
     """(N, H, W, in_channels) -> (N, h, w, out_channels), h = (H + 2 padding - dilation (k - 1) - 1) // stride + 1.
 
     `kernel_size`, `stride`, `padding` and `dilation` are a number or a pair (height, width)."""
+
+    compute = None
 
     def __init__(self, in_channels, out_channels, kernel_size, stride=1, padding=0, dilation=1, groups=1, bias=True):
         check_groups(self, in_channels, out_channels, groups)
@@ -46,13 +51,14 @@ class Conv2d(nnx.Module):
         check_image(self, x, self.channels)
         lengths = zip(x.shape[1:3], self.how.padding, self.reach, strict=True)
         check_size(self, x, [length + 2 * p - reach + 1 for length, p, reach in lengths])
-        y = conv(x, self.weight[...], self.how)
-        return y if self.bias is None else y + self.bias
+        return shifted(self, conv(*half(self, x, self.weight[...]), self.how))
 
 
 class ConvTranspose2d(nnx.Module):
     """(N, H, W, in_channels) -> (N, h, w, out_channels), h = (H - 1) stride - 2 padding + dilation (k - 1) +
     output_padding + 1."""
+
+    compute = None
 
     def __init__(
         self, in_channels, out_channels, kernel_size, stride=1, padding=0, output_padding=0, groups=1, bias=True,
@@ -74,13 +80,12 @@ class ConvTranspose2d(nnx.Module):
         lengths = zip(x.shape[1:3], self.how.stride, self.how.padding, self.grow, strict=True)
         size = tuple((length - 1) * s - 2 * p + grow for length, s, p, grow in lengths)
         check_size(self, x, size)
-        y = conv_input(x, self.weight[...], self.how, size)
-        return y if self.bias is None else y + self.bias
+        return shifted(self, conv_input(*half(self, x, self.weight[...]), self.how, size))
 
 
 class Embedding(nnx.Module):
-    """(...) integers in [0, num_embeddings) -> (..., embedding_dim). An index out of range gives NaN: JAX cannot raise
-    inside a compiled step, so integers are checked where a batch comes in."""
+    """(...) integers in [0, num_embeddings) -> (..., embedding_dim), never narrowed, as under torch.autocast. An index
+    out of range gives NaN: JAX cannot raise inside a compiled step, so integers are checked where a batch comes in."""
 
     def __init__(self, num_embeddings, embedding_dim):
         self.weight, self.length = normal(0.0, 1.0, num_embeddings, embedding_dim), num_embeddings
@@ -88,6 +93,11 @@ class Embedding(nnx.Module):
     def __call__(self, x):
         # a negative index would count from the end
         return jnp.take(self.weight[...], jnp.where(x < 0, self.length, x), axis=0, mode="fill")
+
+
+def shifted(layer, y):
+    """With its bias, added in float32: so the bias' gradient, a sum over all rows, is a sum in float32."""
+    return y if layer.bias is None else (full(y) + layer.bias).astype(y.dtype)
 
 
 def row_bound(weight):

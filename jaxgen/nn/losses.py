@@ -5,16 +5,18 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from jaxgen.nn.autocast import full
+
 REDUCTIONS = {"mean": jnp.mean, "sum": jnp.sum, "none": lambda x: x}
 
 
 def reduced(name, elementwise, x, target, reduction):
-    """(N,) against (N, 1) would give (N, N) in silence."""
+    """In float32 at least. (N,) against (N, 1) would give (N, N) in silence."""
     if x.shape != target.shape:
         raise ValueError(f"{name}: expected two arrays of one shape, got {x.shape} and {target.shape}")
     if reduction not in REDUCTIONS:
         raise ValueError(f"{name}: reduction {reduction!r} is none of {', '.join(REDUCTIONS)}")
-    return REDUCTIONS[reduction](elementwise(x, target))
+    return REDUCTIONS[reduction](elementwise(full(x), full(target)))
 
 
 def binary_cross_entropy(p, target, *, reduction="mean"):

@@ -1,5 +1,5 @@
 """Normalisation with torch.nn's defaults and running statistics; channels stand last. All variances take two passes:
-E[x^2] - E[x]^2 loses everything in float32 when the mean is large."""
+E[x^2] - E[x]^2 loses everything in float32 when the mean is large. Half precision is normalised in float32."""
 
 from math import gcd
 
@@ -9,6 +9,7 @@ from jax.lax import rsqrt, stop_gradient
 
 from jaxgen import axis
 from jaxgen.nn.arrays import constant
+from jaxgen.nn.autocast import full
 from jaxgen.nn.linear import check_image
 
 
@@ -39,12 +40,12 @@ def batch_norm(layer, x, ranks):
     if x.ndim not in ranks or x.shape[-1] != layer.features:
         shapes = " or ".join(f"(N, {'..., ' * (rank > 2)}{layer.features}), {rank} axes" for rank in ranks)
         raise ValueError(f"{type(layer).__name__}: expected {shapes}, got {x.shape}")
-    rows = x.reshape(-1, layer.features)
+    rows = full(x).reshape(-1, layer.features)
     if layer.training or not layer.tracks:
         centred, var = from_batch(layer, rows)
     else:
         centred, var = rows - layer.running_mean, layer.running_var[...]
-    return scale_and_shift(layer, centred, rsqrt(var + layer.eps)).reshape(x.shape)
+    return scale_and_shift(layer, centred, rsqrt(var + layer.eps)).reshape(x.shape).astype(x.dtype)
 
 
 def from_batch(layer, rows):
@@ -105,9 +106,9 @@ class GroupNorm(nnx.Module):
             raise ValueError(f"GroupNorm: expected (N, ..., {self.channels}), got {x.shape}")
         if x.size == self.groups:  # torch's condition
             raise ValueError(f"GroupNorm: expected more than 1 value per group, got {x.shape}, {self.groups} groups")
-        g = x.reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
+        g = full(x).reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
         y = standardise(g, (1, 3), self.eps).reshape(x.shape)
-        return y if self.weight is None else y * self.weight + self.bias
+        return (y if self.weight is None else y * self.weight + self.bias).astype(x.dtype)
 
 
 class InstanceNorm2d(nnx.Module):
@@ -122,8 +123,8 @@ class InstanceNorm2d(nnx.Module):
         check_image(self, x, self.channels)
         if x.shape[1] * x.shape[2] == 1:
             raise ValueError(f"InstanceNorm2d: expected more than 1 spatial value per channel, got {x.shape}")
-        y = standardise(x, (1, 2), self.eps)
-        return y if self.weight is None else y * self.weight + self.bias
+        y = standardise(full(x), (1, 2), self.eps)
+        return (y if self.weight is None else y * self.weight + self.bias).astype(x.dtype)
 
 
 class LayerNorm(nnx.Module):
@@ -141,9 +142,9 @@ class LayerNorm(nnx.Module):
         last = self.shape if len(self.shape) == 1 else (*self.shape[1:], self.shape[0])
         if x.shape[-len(last) :] != last:
             raise ValueError(f"LayerNorm: expected last axes {last}, got {x.shape}")
-        y = standardise(x, tuple(range(x.ndim - len(last), x.ndim)), self.eps)
+        y = standardise(full(x), tuple(range(x.ndim - len(last), x.ndim)), self.eps)
         y = y if self.weight is None else y * self.laid(self.weight)
-        return y if self.bias is None else y + self.laid(self.bias)
+        return (y if self.bias is None else y + self.laid(self.bias)).astype(x.dtype)
 
     def laid(self, array):
         """An affine array with its channels last."""

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import nnx
 
+from jaxgen.nn.autocast import full
 from jaxgen.nn.linear import check_image, pair
 
 
@@ -46,9 +47,10 @@ class AvgPool2d(nnx.Module):
         self.how, self.count_include_pad = (pair(kernel_size), pair(stride), pair(padding), (1, 1)), count_include_pad
 
     def __call__(self, x):
-        places = lambda x: sum(windows(self, x, 0))
+        places = lambda x: sum(windows(self, full(x), 0))
         inside = self.how[0][0] * self.how[0][1]
-        return places(x) / (inside if self.count_include_pad else places(jnp.ones((1, *x.shape[1:3], 1), x.dtype)))
+        count = inside if self.count_include_pad else places(jnp.ones((1, *x.shape[1:3], 1), x.dtype))
+        return (places(x) / count).astype(x.dtype)
 
 
 class Upsample(nnx.Module):
@@ -74,10 +76,11 @@ class Upsample(nnx.Module):
             rows, columns = (nearest(*each) for each in zip(x.shape[1:3], size, scale, strict=True))
             return x[:, rows][:, :, columns]
         rows, columns = (
-            jnp.asarray(bilinear(*each, self.align_corners), x.dtype)
+            jnp.asarray(bilinear(*each, self.align_corners), full(x).dtype)
             for each in zip(x.shape[1:3], size, scale, strict=True)
         )
-        return jnp.einsum("ih,nhwc,jw->nijc", rows, x, columns)
+        # torch mixes pixels in float32, whatever its products are in
+        return jnp.einsum("ih,nhwc,jw->nijc", rows, full(x), columns, precision="highest").astype(x.dtype)
 
 
 def nearest(length, size, scale):

@@ -66,8 +66,12 @@ class Family(nn.Module):
         self,
         lr: float = 2e-4,  # learning rate of Adam
         betas: tuple[float, float] = (0.9, 0.999),  # decays of its two averages
+        weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {name: torch.optim.Adam(parameters(self, name), lr, betas) for name in self.players}
+        return {
+            name: torch.optim.AdamW(parameters(self, name), lr, betas, weight_decay=weight_decay)
+            for name in self.players
+        }
 
     def disc_loss(self, batch, draws):
         real = self.disc.logits(batch["image"].flatten(1))

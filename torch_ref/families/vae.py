@@ -60,8 +60,9 @@ class Family(nn.Module):
     def optimizers(
         self,
         lr: float = 1e-3,  # learning rate of Adam
+        weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {name: torch.optim.Adam(parameters(self, name), lr) for name in self.players}
+        return {name: torch.optim.AdamW(parameters(self, name), lr, weight_decay=weight_decay) for name in self.players}
 
     def vae_loss(self, batch, draws):
         """-> the negative evidence lower bound in nats an image, and its parts."""

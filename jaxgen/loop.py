@@ -1,0 +1,210 @@
+"""The training loop: calls of several compiled steps, and what is due between them. The next call is under way while
+the numbers of the last one are read."""
+
+import signal
+import threading
+import time
+from contextlib import contextmanager
+
+import jax
+import numpy as np
+
+from jaxgen import checkpoint, core, evaluation, pictures, sampling
+from jaxgen.errors import Diverged, MissingExtra, Stopped, writing
+from jaxgen.progress import Bar, Clock, duration, losses
+
+SAVE = 120.0  # seconds between two checkpoints, where no number of steps is given
+LOWER = "The last checkpoint is as it was; try a lower --lr under another --name."
+
+
+class Loop:
+    """A run under way."""
+
+    def __init__(self, setup, folder, state, step, callback=None):
+        self.setup, self.folder, self.plan, self.family = setup, folder, setup.plan, setup.family
+        self.first = self.step = step
+        self.callback, self.clock, self.bar = callback, Clock(), Bar(setup.plan, step)
+        with self.clock("data"):
+            self.source = setup.feed(step)
+            self.call, self.state = setup.call(self.source), setup.placed(state)
+            self.rest = jax.block_until_ready(setup.placed({"root": setup.root, "data": self.source.arrays}))
+        self.flying, self.told, self.rate = None, [], 1.0
+        self.earlier, self.saved, self.best = folder.seconds, time.perf_counter(), folder.best
+
+    def run(self):
+        """To the end of the plan, or until Ctrl-C, the system or the callback stops it; all is saved."""
+        try:
+            with self.bar, signals() as asked:
+                self.compile()
+                going = True
+                while self.step < self.plan.steps and going and not asked:
+                    self.dispatch(self.plan.count(self.step, self.rate))
+                    going = self.attend()
+                self.land()
+                self.keep()
+                self.bar.say(self.summary())
+        except Diverged:
+            if self.best:
+                self.best.save(self.folder.checkpoints)
+            raise
+        finally:
+            self.source.close()
+            self.folder.close()
+        if asked:
+            told = f"{self.folder.folder}: stopped at step {self.step}, saved. The same command goes on."
+            raise Stopped(told, 128 + asked[0])
+
+    def compile(self):
+        """A call of no steps."""
+        with self.clock("compiling"):
+            self.state, told = self.call(self.state, self.source.nothing(), (np.int32(0), self.rest))
+            jax.block_until_ready(told)
+        self.read = time.perf_counter()
+
+    def dispatch(self, count):
+        """The next steps are on their way; then the numbers of those before are read."""
+        xs = self.source(self.step, count)
+        self.state, told = self.call(self.state, xs, (np.int32(count), self.rest))
+        before, self.flying = self.flying, (self.step, count, told)
+        self.step += count
+        if before:
+            self.settle(*before)
+
+    def land(self):
+        """Nothing is under way any more."""
+        if self.flying:
+            self.settle(*self.flying)
+        self.flying = None
+
+    def settle(self, first, count, told):
+        """The numbers of steps that were made: refused where they are not finite, written where a line is due."""
+        metrics, finite = jax.device_get(told)
+        metrics = {key: x[:count].astype(np.float64) for key, x in metrics.items()}
+        refuse_odd(metrics, finite, first)
+        now, step = time.perf_counter(), first + count
+        self.rate, self.read = count / max(now - self.read, 1e-9), now
+        self.told.append(metrics)
+        self.bar.advance(step, self.rate)
+        if self.plan.due(self.plan.log_every, step):
+            self.metrics = {key: float(np.concatenate([x[key] for x in self.told]).mean()) for key in metrics}
+            self.told = []
+            self.folder.log(step, self.seconds, self.metrics)
+            self.bar.log(self.metrics, self.rate)
+
+    def attend(self):
+        """What is due at this step, for which the state must be at rest -> whether to go on."""
+        plan, step = self.plan, self.step
+        log, test, grid, save = (
+            plan.due(every, step) for every in (plan.log_every, plan.eval_every, plan.grid_every, plan.save_every)
+        )
+        save = save or (plan.save_every is None and time.perf_counter() - self.saved > SAVE)
+        calls = self.callback and log
+        if not (calls or test or grid or save):
+            return True
+        self.land()
+        if test and len(self.setup.test):
+            self.evaluate()
+        if grid:
+            self.grid()
+        if save and step < plan.steps:
+            self.keep()
+        going = self.ask() if calls else True
+        self.read = time.perf_counter()
+        return going
+
+    def ask(self):
+        """The callback may look, stop the run, or give another state to go on with."""
+        answer = self.callback(self.step, self.state, self.metrics)
+        if isinstance(answer, core.State):
+            self.state = self.setup.placed(answer)
+        return answer is not False
+
+    def evaluate(self):
+        """Held-out losses; of the best state so far, by the metric that ranks runs, a copy is kept on the host."""
+        with self.clock("evaluation"):
+            told = evaluation.evaluate(self.family, *self.sampled, self.setup.test)
+            self.folder.log(self.step, self.seconds, {f"test_{key}": x for key, x in told.items()})
+            rank = told.get(getattr(self.family, "ranks", None), np.nan)
+            better = rank < (self.best.rank if self.best else np.inf)
+            if better:
+                self.best = checkpoint.Best(self.step, rank, jax.device_get(self.state))
+        epoch = f"{self.step / self.plan.epoch:.4g}"
+        self.bar.say(f"epoch {epoch}, held out:  {losses(told)}{'  (best)' if better else ''}")
+
+    def grid(self):
+        """The same noise each time."""
+        with self.clock("pictures"):
+            images = sampling.images(self.family, *self.sampled, count=64, seed=self.plan.seed, batch=64)
+            with writing(self.folder.folder):
+                pictures.grid(images, self.folder.folder / "samples" / f"step_{self.step:06d}.png")
+
+    def keep(self):
+        """Curves and weights; the checkpoint last, for it says that all is there."""
+        with self.clock("pictures"):
+            draw_curves(self.folder, self.bar)
+        with self.clock("checkpoints"):
+            best = self.best if self.best and self.best.step == self.step else None
+            self.folder.save_weights(self.state)
+            if self.best and not best:
+                self.best.save(self.folder.checkpoints)
+            checkpoint.save(self.folder.checkpoints, self.step, self.state, best and best.rank)
+        self.saved = time.perf_counter()
+
+    @property
+    def sampled(self):
+        """What samples and evaluations are of: the averages, where there are some."""
+        state = self.state
+        return (state.ema["params"], state.ema["stats"]) if state.ema else (state.params, state.stats)
+
+    @property
+    def seconds(self):
+        """Since the run began, without the time in which it was stopped."""
+        return self.earlier + self.clock.seconds
+
+    def summary(self):
+        steps, seconds = self.step - self.first, self.clock.steps
+        each = f"{1e3 * seconds / steps:.3g} ms a step" if steps else ""
+        rest = ", ".join(f"{what} {x:.1f} s" for what, x in self.clock.named.items())
+        return f"{steps:,} steps in {duration(self.clock.seconds)}: {seconds:.1f} s, {each}; {rest}"
+
+
+@contextmanager
+def signals():
+    """A list that holds the signal which asked to stop; the second Ctrl-C is not waited for."""
+    asked = []
+
+    def note(number, frame):
+        asked.append(number)
+        signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    if threading.current_thread() is not threading.main_thread():  # Python allows no handlers there
+        yield asked
+        return
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def refuse_odd(metrics, finite, first):
+    """Stop at the first step with a loss that is not finite, and name the nets that are spoilt."""
+    odd = {key: int(np.argmin(np.isfinite(x))) for key, x in metrics.items() if not np.isfinite(x).all()}
+    nets = [net for net, fine in finite.items() if not fine]
+    if not (odd or nets):
+        return
+    last = first + len(next(iter(metrics.values())))
+    spoilt = f"weights of {', '.join(nets)} not finite by step {last}" if nets else ""
+    if not odd:
+        raise Diverged(f"{spoilt}. {LOWER}")
+    step = min(odd.values())
+    names = ", ".join(key for key, place in odd.items() if place == step)
+    raise Diverged(f"step {first + step + 1}: {names} is not finite{'; ' * bool(spoilt)}{spoilt}. {LOWER}")
+
+
+def draw_curves(folder, bar):
+    try:
+        pictures.curves(folder.folder / "log.jsonl", folder.folder / "curves.png")
+    except MissingExtra as missing:
+        bar.say(f"no curves: {missing}")

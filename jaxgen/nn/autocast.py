@@ -1,0 +1,15 @@
+"""torch.autocast's two rules: products are taken in half precision, what needs its digits in full."""
+
+import jax.numpy as jnp
+
+
+def half(layer, x, weight):
+    """Both in the layer's compute type, where it has one; float64 is never narrowed."""
+    if layer.compute is None or jnp.promote_types(x.dtype, weight.dtype) == jnp.float64:
+        return x, weight
+    return x.astype(layer.compute), weight.astype(layer.compute)
+
+
+def full(x):
+    """Half precision becomes float32, all else stays as it is."""
+    return x.astype(jnp.float32) if jnp.result_type(x) in (jnp.bfloat16, jnp.float16) else x

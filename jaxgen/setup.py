@@ -1,0 +1,124 @@
+"""Everything that a run is made of, from its options alone: family, data, plan, optimisers, and the step."""
+
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from jaxgen import core, data, feed, find, optim, parallel, precision, settings
+from jaxgen.errors import UserError
+from jaxgen.functional import Functional
+from jaxgen.plan import Plan
+
+
+def build(name: str, options: dict[str, Any], compute=None) -> Functional:
+    """The family of a name or a path, with those of the options that are its constructor's."""
+    cls = find.family(name)
+    lists = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.of(cls.__init__, options).items()}
+    return Functional(cls(**lists), compute)
+
+
+class Setup:
+    """Parts are made when they are asked for: to sample needs no data, to count parameters no optimiser."""
+
+    def __init__(self, name, options, optimizers=None):
+        self.name, self.options, self.own = name, options, optimizers
+        self.family = build(name, options, precision.compute(options["precision"]))
+
+    @cached_property
+    def inputs(self):
+        """What a step is given: a batch for each share."""
+        return self.family.inputs(self.options["batch"] * core.shares(self.family))
+
+    @cached_property
+    def data(self):
+        """The data as they are found; `train` and `test` in the form that the family asks for."""
+        found = data.load(self.options["data"], self.options["data_dir"], self.options["workers"])
+        if self.options["flip"] and not found.flips:
+            raise UserError(f"{found.name}: a mirrored image is not one of them. Leave out --flip.")
+        return found
+
+    @cached_property
+    def train(self):
+        return data.fit(self.data.train, self.inputs, self.options["resize"], self.options["convert"])
+
+    @cached_property
+    def test(self):
+        return data.fit(self.data.test, self.inputs, self.options["resize"], self.options["convert"])
+
+    @cached_property
+    def plan(self):
+        return Plan(self.family, self.train, self.options)
+
+    @cached_property
+    def txs(self):
+        """{player: optax transformation}: the family's or those given, behind clipping and before the schedule."""
+        if self.own and self.own.keys() != self.family.players.keys():
+            players, got = ", ".join(self.family.players), ", ".join(self.own)
+            raise UserError(f"optimizers: expected one for each of {players}, got {got}.")
+        own = self.own or self.family.optimizers(**settings.of(find.family(self.name).optimizers, self.options))
+        if self.options["schedule"] == "constant" and not self.options["warmup"]:
+            return optim.build(self.family, own, clip=self.options["clip"])
+        keys = ("clip", "schedule", "warmup")
+        return optim.build(self.family, own, steps=self.plan.steps, **{key: self.options[key] for key in keys})
+
+    def check(self):
+        """What cannot be is said before anything is written."""
+        return self.plan, self.txs, self.test
+
+    @cached_property
+    def root(self):
+        return jax.random.key(self.options["seed"])
+
+    @property
+    def fresh(self):
+        """key -> a state of initial weights."""
+        return partial(core.init, self.family, self.txs, averaged=self.options["ema"] > 0)
+
+    @property
+    def like(self):
+        return jax.eval_shape(self.fresh, jax.random.key(0))
+
+    @property
+    def step(self):
+        """(state, batch, root) -> state, metrics: the pure step of this run."""
+        return partial(
+            core.step, self.family, self.txs, decay=self.options["ema"], accumulate=self.options["accumulate"]
+        )
+
+    def feed(self, step):
+        """What calls from `step` on are given."""
+        if self.plan.streams:
+            return feed.Streamed(self.train, self.plan, self.inputs, step)
+        return feed.Resident(self.train, self.plan, self.inputs)
+
+    def call(self, source):
+        """Several steps in one call, on however many devices: (state, what `source` gives, (count, rest)) -> state,
+        (metrics of each step, {net: whether all its arrays are finite})."""
+
+        def one(state, x, rest):
+            batch = source.batch(x, rest["data"])
+            if self.options["flip"]:
+                batch["image"] = feed.mirrored(batch["image"], rest["root"], state.step)
+            return self.step(state, batch, rest["root"])
+
+        def several(state, xs, rest):
+            with precision.scope(self.options["precision"]):
+                state, metrics = parallel.upto(one)(state, xs, rest)
+            return state, (metrics, finite(state))
+
+        if self.plan.way == "pmap":
+            return parallel.pmap(several, axis=1)
+        way = {"jit": parallel.jit, "sharded": partial(parallel.sharded, axis=1)}[self.plan.way]
+        return way(several, deterministic=self.options["deterministic"])
+
+    def placed(self, tree):
+        """On the device, or on each of them."""
+        return jax.device_put(tree) if self.plan.way == "jit" else parallel.replicated(tree)
+
+
+def finite(state):
+    """{net: whether all its parameters and statistics are finite}."""
+    good = lambda *trees: jnp.stack([jnp.isfinite(x).all() for x in jax.tree.leaves(trees)]).all()
+    return {net: good(state.params.get(net), state.stats.get(net)) for net in state.params | state.stats}
