@@ -14,6 +14,8 @@ Schedule = Literal["constant", "linear", "cosine"]
 def build(family, txs, *, clip=0.0, schedule: Schedule = "constant", warmup=0, steps=0):
     """{player: its optax transformation, with gradients clipped to the norm `clip` (0: not at all) and the rate times
     `factor(schedule, warmup, steps)`}. With nothing asked for the transformations are those given."""
+    if clip < 0:
+        raise UserError(f"clip: expected a norm, or 0 for none, got {clip}.")
     before = [clip_grad_norm(clip)] if clip else []
 
     def after(player):

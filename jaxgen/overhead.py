@@ -26,7 +26,8 @@ def overhead(
     samples are timed apart."""
     given = {"data": data, "data_dir": data_dir, "epochs": epochs, "parallel": "jit"}
     setup = Setup(family, settings.resolve(find.family(family), training.options, given))
-    bare, times = scanned(setup), {"bare": [], "tool": []}
+    bare = scanned(setup)
+    times: dict[str, list[float]] = {"bare": [], "tool": []}
     for _ in range(rounds):
         times["bare"].append(bare())
         seconds, apart = by_the_tool(setup)
@@ -35,7 +36,8 @@ def overhead(
     told = {"ratio": ratio, "steps": setup.plan.steps, "seconds": times, "apart": apart, "about": provenance()}
     each = {side: 1e3 * float(np.median(x)) / setup.plan.steps for side, x in times.items()}
     print(
-        f"{setup.plan.steps:,} steps: {each['bare']:.3f} ms each in one scan, {each['tool']:.3f} by the tool: {ratio:.3f}"
+        f"{setup.plan.steps:,} steps: {each['bare']:.3f} ms each in one scan, "
+        f"{each['tool']:.3f} by the tool: {ratio:.3f}"
     )
     print("apart: " + ", ".join(f"{what} {x:.2f} s" for what, x in apart.items()))
     if out:

@@ -18,8 +18,8 @@ from jaxgen.setup import Setup, build
 
 # what may change in the middle of a run: its length, what it tells, and where it is computed
 FREE = (
-    "steps", "epochs", "log_every", "eval_every", "grid_every", "save_every", "tensorboard", "dry_run", "parallel", "deterministic",
-    "stream", "workers", "name", "data_dir",
+    "steps", "epochs", "log_every", "eval_every", "grid_every", "save_every", "tensorboard", "dry_run", "parallel",
+    "deterministic", "stream", "workers", "name", "data_dir",
 )  # fmt: skip
 
 

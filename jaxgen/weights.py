@@ -36,7 +36,8 @@ def from_state_dict(params, stats, state_dict, aliases=None, name="weights"):
         if kind(have[key]) != kind(want[key])
     ]
     if wrong:
-        raise UserError(f"{name}: {'; '.join(wrong)}. Give the weights of a net built with the same arguments.")
+        told = "; ".join([*wrong[:3], *([f"and {len(wrong) - 3} more"] if len(wrong) > 3 else [])])
+        raise UserError(f"{name}: {told}. Give the weights of a net built with the same arguments.")
     take = lambda tree: {key: jnp.asarray(have[key], x.dtype) for key, x in flatten_dict(tree, sep=".").items()}
     return tuple(unflatten_dict(take(tree), sep=".") for tree in (params, stats))
 

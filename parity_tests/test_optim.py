@@ -72,6 +72,8 @@ def written(schedule, warmup):
 def test_schedules_refuse(arguments, message):
     with pytest.raises(UserError, match=message):
         optim.factor(*arguments)
+    with pytest.raises(UserError, match="clip: expected a norm, or 0 for none, got -1"):
+        optim.build(None, {}, clip=-1)
 
 
 @pytest.mark.parametrize("size", [0.0, 1e-9, 1e-3, 0.9, 1.1, 1e6])

@@ -5,7 +5,9 @@ import shlex
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
+from PIL import Image
 
 from jaxgen import cli
 
@@ -17,10 +19,20 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
+def own_pictures(folder):
+    """Of another size than any family's, gray and colour mixed, in two classes."""
+    rng = np.random.default_rng(0)
+    for i in range(100):
+        path = folder / ("cats", "dogs")[i % 2] / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(rng.integers(0, 256, (70, 80, *[3] * (i % 3 > 0)), np.uint8)).save(path)
+
+
 def test_the_commands(monkeypatch, tmp_path, capsys):
     """In their order, in a folder in which the files that they name are found."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "parity_tests").symlink_to(ROOT / "parity_tests")
+    own_pictures(tmp_path / "pictures")
     lines = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
     assert len(lines) > 6
     for line in lines:
@@ -30,6 +42,8 @@ def test_the_commands(monkeypatch, tmp_path, capsys):
             continue
         assert words[0] == "jaxgen"
         short = ["--steps", "4", "--log-every", "2"] if words[1] == "train" else []
+        if "pictures" in words and words[1] == "train":
+            short += ["--width", "2", "--batch", "8"]
         with pytest.raises(SystemExit) as stop, jax.enable_x64(False):
             cli.main(words[1:] + short)
         assert not stop.value.code, line

@@ -1,7 +1,7 @@
 """A whole training run from the library's parts, for a VAE and for a GAN: python scripts/functional_loop.py [vae|dcgan]
 
-Everything is here to be changed: the data, the step, what happens between two calls. A step is pure, and so is a scan of
-many of them; on several devices the same lines run with the batch split among them.
+Everything is here to be changed: the data, the step, what happens between two calls. A step is pure, and so is a scan
+of many of them; on several devices the same lines run with the batch split among them.
 """
 
 import sys

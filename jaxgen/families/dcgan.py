@@ -69,7 +69,7 @@ class Family(nnx.Module):
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",
             printed={},
-            chosen=dict(data="digits", size=32, width=16, batch=64, steps=3000, lr=4e-4, ema=0.998),
+            chosen=dict(data="digits", size=32, width=16, batch=64, steps=3000, lr=4e-4, ema=0.998, eval_every=500),
         ),
     }
 

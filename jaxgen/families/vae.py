@@ -52,7 +52,17 @@ class Family(nnx.Module):
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",
             printed={},
-            chosen=dict(data="digits", size=24, hidden=(256, 256), latent=10, batch=64, steps=8000, lr=1e-3, ema=0.995),
+            chosen=dict(
+                data="digits",
+                size=24,
+                hidden=(256, 256),
+                latent=10,
+                batch=64,
+                steps=8000,
+                lr=1e-3,
+                ema=0.995,
+                eval_every=1000,
+            ),  # fmt: skip
         ),
     }
 
