@@ -1,6 +1,7 @@
 """Orbax behind one thin door: the last checkpoints of a run and the best one, each whole or not there."""
 
 import logging
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -41,10 +42,19 @@ def opened(folder):
 
 
 def save(folder, step: int, state, rank: float | None = None):
+    with saving(folder, step, state, rank):
+        pass
+
+
+@contextmanager
+def saving(folder, step: int, state, rank: float | None = None):
+    """The state is written in the background while the body runs; behind it, it is whole."""
     metrics = None if rank is None else {RANK: rank}
     with opened(folder) as checkpointer:
         try:
-            checkpointer.save(step, state, overwrite=True, metrics=metrics)
+            under_way = checkpointer.save_async(step, state, overwrite=True, metrics=metrics)
+            yield
+            under_way.result()
         except (OSError, ValueError) as error:  # Orbax reports a full disk as ValueError
             raise StorageError(f"{folder}: cannot save step {step} ({reason(error)}). Make room, run again.") from error
 

@@ -139,15 +139,14 @@ class Loop:
                 pictures.grid(images, self.folder.folder / "samples" / f"step_{self.step:06d}.png")
 
     def keep(self):
-        """Curves and weights; the checkpoint last, for it says that all is there."""
-        with self.clock("pictures"):
-            draw_curves(self.folder, self.bar)
+        """Weights before the checkpoint, which says that they are there; the curves are drawn while it is written."""
         with self.clock("checkpoints"):
-            best = self.best if self.best and self.best.step == self.step else None
+            rank = self.best.rank if self.best and self.best.step == self.step else None
             self.folder.save_weights(self.state)
-            if self.best and not best:
+            if self.best and rank is None:
                 self.best.save(self.folder.checkpoints)
-            checkpoint.save(self.folder.checkpoints, self.step, self.state, best and best.rank)
+            with checkpoint.saving(self.folder.checkpoints, self.step, self.state, rank), self.clock("pictures"):
+                draw_curves(self.folder, self.bar.say)
         self.saved = time.perf_counter()
 
     @property
@@ -203,8 +202,8 @@ def refuse_odd(metrics, finite, first):
     raise Diverged(f"step {first + step + 1}: {names} is not finite{'; ' * bool(spoilt)}{spoilt}. {LOWER}")
 
 
-def draw_curves(folder, bar):
+def draw_curves(folder, say=print):
     try:
         pictures.curves(folder.folder / "log.jsonl", folder.folder / "curves.png")
     except MissingExtra as missing:
-        bar.say(f"no curves: {missing}")
+        say(f"no curves: {missing}")

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from jaxgen import checkpoint, core, describe, find, initial, settings
-from jaxgen.loop import Loop
+from jaxgen.loop import Loop, draw_curves
 from jaxgen.run import Run
 from jaxgen.setup import Setup
 
@@ -76,6 +76,8 @@ def run(name: str, settled: dict[str, Any], optimizers=None, callback=None) -> P
     print(describe.line(setup, folder, step))
     if step < setup.plan.steps:
         Loop(setup, folder, state, step, callback).run()
+    else:
+        draw_curves(folder)  # a kill may have come between the last checkpoint and its curves
     return folder.folder
 
 
