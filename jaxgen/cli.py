@@ -33,6 +33,15 @@ def main(argv: list[str] | None = None):
             raise
         print(f"jaxgen: {error}", file=sys.stderr)
         sys.exit(error.code)
+    except RuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error) or os.environ.get("JAXGEN_TRACEBACK"):
+            raise
+        told = str(error).splitlines()[0].rpartition("RESOURCE_EXHAUSTED:")[2].strip().rstrip(".")
+        print(
+            f"jaxgen: the device has too little memory ({told}). Try a smaller --batch, or --accumulate.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except KeyboardInterrupt:
         print(f"jaxgen {command}: stopped", file=sys.stderr)
         sys.exit(130)
@@ -42,7 +51,8 @@ def overview():
     lines = "\n".join(f"  {name:8s} {function.__doc__}" for name, function in COMMANDS.items())
     about = f"jaxgen {__version__}: generative models in Flax, each proven equal to its PyTorch twin."
     shell = 'eval "$(jaxgen --completion bash)" lets the shell complete commands and options (also zsh, fish).'
-    return f"{about}\n\n{lines}\n\njaxgen COMMAND --help says more.\n{shell}"
+    more = f"jaxgen COMMAND --help says more. JAXGEN_TRACEBACK=1 shows where an error arose.\n{shell}"
+    return f"{about}\n\n{lines}\n\n{more}"
 
 
 def train(arguments):

@@ -43,6 +43,9 @@ def test_tree_mode():
     run(sys.executable, "-m", "pytest", "-q", "parity_tests/test_golden.py", "parity_tests/test_players.py", **flags)
 
 
+NEED_TORCH = "documented_transforms", "family_in_a_file", "verify", "missing_extra", "torchvision", "vea"
+
+
 def newest_python():
     """A later Python, for which there is a later JAX."""
     places = [Path(path) for path in (shutil.which("python3.13"), shutil.which("python3.12")) if path]
@@ -61,8 +64,8 @@ def test_the_newest_jax():
         run(str(newest_python()), "-m", "venv", str(venv))
     run(str(python), "-m", "pip", "install", "-q", "--upgrade", "-e", ".[demo]", "pytest")
     print(run(str(python), "-c", "import jax, flax; print(jax.__version__, flax.__version__)"))
-    tests = ("golden", "players", "data", "parallel", "training")
-    skipped = "not documented_transforms and not family_in_a_file and not verify and not missing_extra"
+    tests = ("golden", "players", "data", "parallel", "training", "loop", "sampling")
+    skipped = " and ".join(f"not {name}" for name in NEED_TORCH)
     files = [f"parity_tests/test_{name}.py" for name in tests]
     run(str(python), "-m", "pytest", "-q", *files, "-k", skipped)
 

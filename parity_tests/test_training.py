@@ -300,6 +300,34 @@ def test_bad_input_is_one_line(words, message, capsys, monkeypatch):
     assert not Path("runs").exists()
 
 
+def test_too_little_memory_is_one_line(monkeypatch, capsys):
+    from jaxgen.loop import Loop
+
+    monkeypatch.setattr(Loop, "compile", lambda loop: jax.numpy.zeros(1 << 45).block_until_ready())
+    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 2
+    told = capsys.readouterr().err
+    assert "too little memory (" in told and "--batch" in told and told.count("\n") == 1
+    monkeypatch.setenv("JAXGEN_TRACEBACK", "1")
+    with pytest.raises(RuntimeError, match="RESOURCE_EXHAUSTED"):
+        cli.main(["train", "vae", "--data", "digits", *SHORT, "--name", "again"])
+
+
+def test_a_traceback_when_asked_for(monkeypatch):
+    monkeypatch.setenv("JAXGEN_TRACEBACK", "1")
+    with pytest.raises(UserError, match="unknown family"):
+        cli.main(["train", "dcgam"])
+
+
+def test_a_damaged_checkpoint_is_named(capsys):
+    jaxgen_command("train", "vae", "--data", "digits", *SHORT)
+    for file in Path("runs/vae-digits/checkpoints/6").rglob("*"):
+        if file.is_file() and file.name == "manifest.ocdbt":
+            file.write_bytes(b"nothing")
+    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT[2:], "--steps", "8") == 4
+    told = capsys.readouterr().err
+    assert "cannot read step 6" in told and "go on from the checkpoint before it" in told and told.count("\n") == 1
+
+
 def test_help_of_everything(capsys):
     for words in (
         ["--help"],
