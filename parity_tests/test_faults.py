@@ -75,11 +75,11 @@ def statistics_not_averaged(patch):
 
 
 def adam(change):
-    """optax.adam with other defaults than torch's."""
+    """optax.adamw with other defaults than torch's."""
 
     def plant(patch):
-        right = optax.adam
-        patch.setattr(optax, "adam", lambda lr, *betas, **kwargs: change(right, lr, *betas, **kwargs))
+        right = optax.adamw
+        patch.setattr(optax, "adamw", lambda lr, *betas, **kwargs: change(right, lr, *betas, **kwargs))
 
     return plant
 
@@ -164,7 +164,7 @@ FAULTS = [
     (alternating, "autoencoder", "weights"),
     (averaged_with_the_complement, "vae", "averages"),
     (statistics_not_averaged, "autoencoder", "averages"),
-    (adam(lambda right, lr, *betas, **kw: right(lr, b1=0.8)), "vae", "weights"),
+    (adam(lambda right, lr, *betas, **kw: right(lr, b1=0.8, **kw)), "vae", "weights"),
     (adam(lambda right, lr, *betas, **kw: right(lr, *betas, eps=0.0, eps_root=1e-8, **kw)), "vae", "weights"),
     (adam(lambda right, lr, *betas, **kw: right(1.0001 * lr, *betas, **kw)), "vae", "weights"),
     (rows_last, "mlp_gan", "outputs"),

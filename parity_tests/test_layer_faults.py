@@ -33,9 +33,9 @@ FAULTS = {
     "layer norm's eps": (
         "norms", "normalized_shape, eps=1e-5", "normalized_shape, eps=1e-6", layer, "LayerNorm(8)", (3, 8)),
     "group norm's bias missing": (
-        "norms", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return y if self.weight is None else"
-        " y * self.weight + self.bias", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return y if"
-        " self.weight is None else y * self.weight", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+        "norms", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return (y if self.weight is None else"
+        " y * self.weight + self.bias)", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return (y if"
+        " self.weight is None else y * self.weight)", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
     "layer norm's affine laid out as NHWC": (
         "norms", "jnp.moveaxis(array[...], 0, -1)", "array[...].reshape(*self.shape[1:], -1)",
         layer, "LayerNorm((3, 4, 5))", (2, 3, 4, 5)),
@@ -67,12 +67,12 @@ FAULTS = {
         "convolutions", "conv_weight(r[0], g, how,", "conv_weight(lax.stop_gradient(r[0]), g, how,",
         layer, "Conv2d(3, 6, 3, 2, 1)", (2, 3, 8, 6)),
     "convolution's bias missing": (
-        "linear", "y = conv(x, self.weight[...], self.how)\n        return y if self.bias is None else y + self.bias",
-        "return conv(x, self.weight[...], self.how)", layer, "Conv2d(3, 5, 1)", (2, 3, 5, 6)),
-    "square kernel not transposed": ("linear", "self.weight.T", "self.weight", layer, "Linear(6, 6)", (2, 4, 6)),
+        "linear", "shifted(self, conv(*half(self, x, self.weight[...]), self.how))",
+        "conv(*half(self, x, self.weight[...]), self.how)", layer, "Conv2d(3, 5, 1)", (2, 3, 5, 6)),
+    "square kernel not transposed": ("linear", "x @ weight.T", "x @ weight", layer, "Linear(6, 6)", (2, 4, 6)),
     "output padding on the other side": (
-        "linear", "y = conv_input(x, self.weight[...], self.how, size)",
-        "y = jnp.roll(conv_input(x, self.weight[...], self.how, size), 1, (1, 2))",
+        "linear", "conv_input(*half(self, x, self.weight[...]), self.how, size)",
+        "jnp.roll(conv_input(*half(self, x, self.weight[...]), self.how, size), 1, (1, 2))",
         layer, "ConvTranspose2d(4, 3, 3, 2, 1, 1)", (2, 4, 4, 3)),
     "transposed fan-in of the inputs": (
         "linear", "fan_in(in_channels, out_channels // groups, *kernel)",

@@ -112,8 +112,8 @@ def test_the_length_of_a_run_whose_rate_decays_is_for_good():
 def test_a_checkpoint_in_time_where_no_number_is_given(monkeypatch):
     monkeypatch.setattr("jaxgen.loop.SAVE", 0.0)
     seen = []
-    save = checkpoint.save
-    monkeypatch.setattr(checkpoint, "save", lambda folder, step, *rest: seen.append(step) or save(folder, step, *rest))
+    save = checkpoint.saving
+    monkeypatch.setattr(checkpoint, "saving", lambda at, step, *rest: seen.append(step) or save(at, step, *rest))
     training.train("vae", **TINY, steps=6, name="run")
     assert seen[-1] == 6 and len(seen) > 2
 
@@ -123,7 +123,7 @@ def test_a_checkpoint_in_time_where_no_number_is_given(monkeypatch):
 
 def test_held_out_numbers_depend_on_the_weights_alone():
     """Not on the seed of the run or its batch; after each epoch, here of 3 steps, and at the end."""
-    training.train("vae", **{**TINY, "batch": 500}, steps=7, name="one", ema=0.5)
+    training.train("vae", **{**TINY, "batch": 500}, steps=7, name="one", ema=0.5, eval_every=None)
     assert list(lines("one", "test_loss")) == [3, 6, 7] == list(lines("one", "test_kl"))
     run, held_out = jaxgen.load("one"), setup(**TINY).test
     for other in (setup(**TINY, seed=5), setup(**{**TINY, "batch": 16})):

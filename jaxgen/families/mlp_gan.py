@@ -59,7 +59,14 @@ class Family(nnx.Module):
             "ours: recognisable digits within minutes on two cores",
             printed={},
             chosen=dict(
-                data="digits", size=16, hidden=(128, 256, 512), batch=64, steps=8000, betas=(0.5, 0.999), ema=0.998
+                data="digits",
+                size=16,
+                hidden=(128, 256, 512),
+                batch=64,
+                steps=8000,
+                betas=(0.5, 0.999),
+                ema=0.998,
+                eval_every=1000,
             ),
         ),
     }

@@ -62,7 +62,7 @@ class Family(nnx.Module):
                 lr=1e-3,
                 ema=0.995,
                 eval_every=1000,
-            ),  # fmt: skip
+            ),
         ),
     }
 
