@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax
 from orbax.checkpoint import v1 as ocp
 
-from jaxgen.errors import StorageError
+from jaxgen.errors import StorageError, UserError
 
 KEEP = 2
 RANK = "rank"  # the metric by which the best is known; lower is better
@@ -20,10 +20,6 @@ class Best(NamedTuple):
     step: int
     rank: float
     state: Any = None
-
-    def save(self, folder):
-        if self.state is not None and self.step not in steps(folder):
-            save(folder, self.step, jax.device_put(self.state), self.rank)
 
 
 def opened(folder):
@@ -51,12 +47,19 @@ def saving(folder, step: int, state, rank: float | None = None):
     """The state is written in the background while the body runs; behind it, it is whole."""
     metrics = None if rank is None else {RANK: rank}
     with opened(folder) as checkpointer:
-        try:
+        with writable(folder, step):
             under_way = checkpointer.save_async(step, state, overwrite=True, metrics=metrics)
-            yield
+        yield
+        with writable(folder, step):
             under_way.result()
-        except (OSError, ValueError) as error:  # Orbax reports a full disk as ValueError
-            raise StorageError(f"{folder}: cannot save step {step} ({reason(error)}). Make room, run again.") from error
+
+
+@contextmanager
+def writable(folder, step):
+    try:
+        yield
+    except (OSError, ValueError) as error:  # Orbax reports a full disk as ValueError
+        raise StorageError(f"{folder}: cannot save step {step} ({reason(error)}). Make room, run again.") from error
 
 
 def listed(folder):
@@ -92,6 +95,8 @@ def load(folder, step: int, like):
             return checkpointer.load(step, target)
         except Exception as error:  # a damaged file raises many kinds
             told = f"{folder}: cannot read step {step} ({reason(error)})"
+            if "structure" in told:  # it is whole, and of something else
+                raise UserError(f"{told}. It was made with other optimizers or another version; give those.") from error
             raise StorageError(f"{told}. Remove {folder}/{step} to go on from the checkpoint before it.") from error
 
 

@@ -4,7 +4,7 @@ import os
 import sys
 
 from jaxgen import __version__
-from jaxgen.errors import UserError
+from jaxgen.errors import Stopped, UserError
 
 
 def main(argv: list[str] | None = None):
@@ -38,10 +38,13 @@ def main(argv: list[str] | None = None):
             raise
         told = str(error).splitlines()[0].rpartition("RESOURCE_EXHAUSTED:")[2].strip().rstrip(".")
         print(
-            f"jaxgen: the device has too little memory ({told}). Try a smaller --batch, or --accumulate.",
+            f"jaxgen: the device has too little memory ({told}). Try a smaller --batch.",
             file=sys.stderr,
         )
         sys.exit(2)
+    except Stopped as stop:
+        print(f"jaxgen: {stop}", file=sys.stderr)
+        sys.exit(stop.code)
     except KeyboardInterrupt:
         print(f"jaxgen {command}: stopped", file=sys.stderr)
         sys.exit(130)
@@ -85,7 +88,7 @@ def named_before(arguments, *names):
 
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     for name in names:
-        parser.add_argument(f"--{name}")
+        parser.add_argument(f"--{name}", nargs="?")  # a missing value is told later, in one line
     known, _ = parser.parse_known_args(arguments)
     return [getattr(known, name) for name in names]
 

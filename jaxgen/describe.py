@@ -14,7 +14,7 @@ def line(setup, folder, step):
     """What is trained, on how much, how long."""
     plan = setup.plan
     sizes = " + ".join(f"{n:,} ({net})" for net, n in parameters(setup.family).items())
-    done = ", all done" if step >= plan.steps else f", from step {step:,}" if step else ""
+    done = f", all done ({step:,} made)" if step >= plan.steps else f", from step {step:,}" if step else ""
     length = f"{plan.steps:,} steps of {plan.batch} rows{done}"
     where = "" if plan.way == "jit" else f", {plan.way} over {jax.device_count()} devices"
     return f"{folder.folder}: {sizes} parameters, {plan.length:,} images, {length}{where}"
@@ -89,10 +89,9 @@ def memory(setup):
     try:
         rest = {"root": setup.root, "data": source.arrays}
         xs = source.nothing()
-        if setup.plan.way == "pmap":
-            counted = {}
-        else:
-            compiled = setup.call(source).lower(state, xs, (np.int32(0), rest)).compile()
+        counted, call = {}, setup.call(source)
+        if hasattr(call, "lower"):  # pmap's is a function around one
+            compiled = call.lower(state, xs, (np.int32(0), rest)).compile()
             counted = {"memory of the compiled steps": compiled.memory_analysis().temp_size_in_bytes}
     finally:
         source.close()

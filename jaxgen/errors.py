@@ -22,7 +22,7 @@ class StorageError(UserError):
     code = 4
 
 
-class Stopped(UserError):
+class Stopped(KeyboardInterrupt):
     """Ctrl-C, or the system's wish to end the run; what was done is saved. Its code is the shell's for the signal."""
 
     def __init__(self, message, code):

@@ -5,34 +5,43 @@ import hashlib
 import jax
 import jax.numpy as jnp
 
-from jaxgen import weights
+from jaxgen import core, weights
 from jaxgen.errors import UserError
 
 
 def state(setup):
-    """Initial weights; nets that `--init` names have those of their file, and so have their averages."""
+    """Initial weights; nets that `--init` names have those of their file. So have their averages, and their optimisers,
+    some of which keep a copy."""
     made = jax.jit(setup.fresh)(setup.root)
+    if not setup.options["init"]:
+        return made
     for net, path in files(setup).items():
         params, stats = made.params[net], made.stats.get(net, {})
         params, stats = weights.from_state_dict(params, stats, weights.read(path), setup.family.aliases(net), path)
         made = made.having(params={net: params}, stats={net: stats} if stats else {})
     ema = jax.tree.map(jnp.copy, {"params": made.params, "stats": made.stats}) if made.ema else {}
-    return made.replace(ema=ema)
+    trained = {name: core.pick(made.params, player.trains) for name, player in setup.family.players.items()}
+    return made.replace(ema=ema, opt={name: setup.txs[name].init(trained[name]) for name in trained})
 
 
 def files(setup):
     """{net: file} of --init NET=FILE; the net need not be named where there is one."""
     nets = sorted(jax.eval_shape(setup.family.init, setup.root)[0])
-    return dict(named(spec, nets) for spec in setup.options["init"])
+    given = [named(spec, nets) for spec in setup.options["init"]]
+    if len(dict(given)) < len(given):
+        raise UserError(f"init: a net is given twice in {' '.join(setup.options['init'])}.")
+    return dict(given)
 
 
 def named(spec, nets):
-    net, given, path = spec.partition("=")
-    if given and net not in nets:
+    net, _, path = spec.partition("=")
+    if not net.isidentifier() or not path:  # a path may hold the sign too
+        net, path = "", spec
+    if net and net not in nets:
         raise UserError(f"init: unknown net {net!r} in {spec}. There is {', '.join(nets)}.")
-    if not given and len(nets) > 1:
+    if not net and len(nets) > 1:
         raise UserError(f"init: expected NET=FILE, NET being one of {', '.join(nets)}; got {spec}.")
-    return (net, path) if given else (nets[0], spec)
+    return net or nets[0], path
 
 
 def digests(setup):

@@ -38,11 +38,13 @@ def load(run: str | Path, which: Literal["last", "best"] = "last", optimizers: d
     folder = Run(run)
     if folder.config["optimizers"] != "the family's" and not optimizers:
         raise UserError(f"{run}: its optimizers were given in Python. Give them again: load(run, optimizers=...).")
-    setup = Setup(folder.config["family"], folder.config["settings"], optimizers)
-    best = folder.best
-    found = best.step if which == "best" and best else checkpoint.latest(folder.checkpoints)
-    if found is None or (which == "best" and best is None):
-        raise UserError(f"{run}: has no {which} checkpoint yet.")
+    if which not in ("last", "best"):
+        raise UserError(f"which: expected last or best, got {which!r}.")
+    config, best = folder.config, folder.best
+    setup = Setup(config["family"], config["settings"], optimizers, config["decay_ends"])
+    found = checkpoint.latest(folder.checkpoints) if which == "last" else best and best.step
+    if found is None:
+        raise UserError(f"{run}: has no {which} checkpoint: it is early, or no metric ranks its states.")
     state = checkpoint.load(folder.checkpoints, found, setup.like)
 
     def batch(step: int):

@@ -1,20 +1,18 @@
 """The training loop: calls of several compiled steps, and what is due between them. The next call is under way while
 the numbers of the last one are read."""
 
-import signal
-import threading
 import time
-from contextlib import contextmanager
 
 import jax
 import numpy as np
 
 from jaxgen import checkpoint, core, evaluation, pictures, sampling
-from jaxgen.errors import Diverged, MissingExtra, Stopped, writing
+from jaxgen.errors import Diverged, Stopped, UserError, writing
+from jaxgen.guard import refuse_odd, signals
 from jaxgen.progress import Bar, Clock, duration, losses
+from jaxgen.setup import finite
 
 SAVE = 120.0  # seconds between two checkpoints, where no number of steps is given
-LOWER = "The last checkpoint is as it was; try a lower --lr under another --name."
 
 
 class Loop:
@@ -22,7 +20,7 @@ class Loop:
 
     def __init__(self, setup, folder, state, step, callback=None):
         self.setup, self.folder, self.plan, self.family = setup, folder, setup.plan, setup.family
-        self.first = self.step = step
+        self.first = self.step = self.kept = step  # a step that was loaded is saved
         self.callback, self.clock, self.bar = callback, Clock(), Bar(setup.plan, step)
         with self.clock("data"):
             self.source = setup.feed(step)
@@ -44,13 +42,17 @@ class Loop:
                 self.keep()
                 self.bar.say(self.summary())
         except Diverged:
-            if self.best:
-                self.best.save(self.folder.checkpoints)
+            self.keep_best()
+            raise
+        except UserError as error:
+            if type(error) is UserError:  # an image that cannot be decoded, say: the steps before it are good
+                self.land()
+                self.keep()
             raise
         finally:
             self.source.close()
             self.folder.close()
-        if asked:
+        if asked and self.step < self.plan.steps:
             told = f"{self.folder.folder}: stopped at step {self.step}, saved. The same command goes on."
             raise Stopped(told, 128 + asked[0])
 
@@ -78,9 +80,9 @@ class Loop:
 
     def settle(self, first, count, told):
         """The numbers of steps that were made: refused where they are not finite, written where a line is due."""
-        metrics, finite = jax.device_get(told)
+        metrics, fine = jax.device_get(told)
         metrics = {key: x[:count].astype(np.float64) for key, x in metrics.items()}
-        refuse_odd(metrics, finite, first)
+        refuse_odd(metrics, fine, first, first + count)
         now, step = time.perf_counter(), first + count
         self.rate, self.read = count / max(now - self.read, 1e-9), now
         self.told.append(metrics)
@@ -97,18 +99,19 @@ class Loop:
         log, test, grid, save = (
             plan.due(every, step) for every in (plan.log_every, plan.eval_every, plan.grid_every, plan.save_every)
         )
-        save = save or (plan.save_every is None and time.perf_counter() - self.saved > SAVE)
+        # with a line of the log, so that none is of fewer steps in a run that was killed and began there
+        save = save or (log and plan.save_every is None and time.perf_counter() - self.saved > SAVE)
         calls = self.callback and log
         if not (calls or test or grid or save):
             return True
         self.land()
+        going = self.ask() if calls else True  # first: what it gives is what is looked at and saved
         if test and len(self.setup.test):
             self.evaluate()
         if grid:
             self.grid()
         if save and step < plan.steps:
             self.keep()
-        going = self.ask() if calls else True
         self.read = time.perf_counter()
         return going
 
@@ -116,13 +119,14 @@ class Loop:
         """The callback may look, stop the run, or give another state to go on with."""
         answer = self.callback(self.step, self.state, self.metrics)
         if isinstance(answer, core.State):
-            self.state = self.setup.placed(answer)
+            self.state, self.kept = self.setup.placed(answer), None
+            refuse_odd({}, jax.device_get(finite(self.state)), self.step, self.step)
         return answer is not False
 
     def evaluate(self):
         """Held-out losses; of the best state so far, by the metric that ranks runs, a copy is kept on the host."""
         with self.clock("evaluation"):
-            told = evaluation.evaluate(self.family, *self.sampled, self.setup.test)
+            told = evaluation.evaluate(self.family, *self.sampled, self.setup.test, self.setup.options["deterministic"])
             self.folder.log(self.step, self.seconds, {f"test_{key}": x for key, x in told.items()})
             rank = told.get(getattr(self.family, "ranks", None), np.nan)
             better = rank < (self.best.rank if self.best else np.inf)
@@ -140,14 +144,26 @@ class Loop:
 
     def keep(self):
         """Weights before the checkpoint, which says that they are there; the curves are drawn while it is written."""
+        if self.kept == self.step:  # saved again, it would not be there for a moment
+            return
         with self.clock("checkpoints"):
             rank = self.best.rank if self.best and self.best.step == self.step else None
             self.folder.save_weights(self.state)
-            if self.best and rank is None:
-                self.best.save(self.folder.checkpoints)
+            self.keep_best()
             with checkpoint.saving(self.folder.checkpoints, self.step, self.state, rank), self.clock("pictures"):
-                draw_curves(self.folder, self.bar.say)
-        self.saved = time.perf_counter()
+                self.folder.draw_curves(self.bar.say)
+        self.kept, self.saved = self.step, time.perf_counter()
+
+    def keep_best(self):
+        """The state that ranks best, where it is not on the disk yet: its weights, and a checkpoint if it is not the
+        last."""
+        if self.best and self.best.state is not None:
+            self.folder.save_best(self.best.state)
+            if self.best.step < self.step:
+                checkpoint.save(
+                    self.folder.checkpoints, self.best.step, jax.device_put(self.best.state), self.best.rank
+                )
+            self.best = self.best._replace(state=None)
 
     @property
     def sampled(self):
@@ -165,45 +181,3 @@ class Loop:
         each = f"{1e3 * seconds / steps:.3g} ms a step" if steps else ""
         rest = ", ".join(f"{what} {x:.1f} s" for what, x in self.clock.named.items())
         return f"{steps:,} steps in {duration(self.clock.seconds)}: {seconds:.1f} s, {each}; {rest}"
-
-
-@contextmanager
-def signals():
-    """A list that holds the signal which asked to stop; the second Ctrl-C is not waited for."""
-    asked = []
-
-    def note(number, frame):
-        asked.append(number)
-        signal.signal(signal.SIGINT, before[signal.SIGINT])
-
-    if threading.current_thread() is not threading.main_thread():  # Python allows no handlers there
-        yield asked
-        return
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def refuse_odd(metrics, finite, first):
-    """Stop at the first step with a loss that is not finite, and name the nets that are spoilt."""
-    odd = {key: int(np.argmin(np.isfinite(x))) for key, x in metrics.items() if not np.isfinite(x).all()}
-    nets = [net for net, fine in finite.items() if not fine]
-    if not (odd or nets):
-        return
-    last = first + len(next(iter(metrics.values())))
-    spoilt = f"weights of {', '.join(nets)} not finite by step {last}" if nets else ""
-    if not odd:
-        raise Diverged(f"{spoilt}. {LOWER}")
-    step = min(odd.values())
-    names = ", ".join(key for key, place in odd.items() if place == step)
-    raise Diverged(f"step {first + step + 1}: {names} is not finite{'; ' * bool(spoilt)}{spoilt}. {LOWER}")
-
-
-def draw_curves(folder, say=print):
-    try:
-        pictures.curves(folder.folder / "log.jsonl", folder.folder / "curves.png")
-    except MissingExtra as missing:
-        say(f"no curves: {missing}")

@@ -51,8 +51,7 @@ def scanned(setup):
     one = lambda state, rows, rest: setup.step(state, source.batch(rows, rest["data"]), rest["root"])
     rows = jax.device_put(np.stack([setup.plan.rows(step) for step in range(setup.plan.steps)]))
     rest = jax.device_put({"root": setup.root, "data": source.arrays})
-    with jax.default_matmul_precision("highest"):
-        run = parallel.jit(parallel.many(one)).lower(jax.jit(setup.fresh)(setup.root), rows, rest).compile()
+    run = parallel.jit(parallel.many(one)).lower(jax.jit(setup.fresh)(setup.root), rows, rest).compile()
 
     def bare():
         state = jax.block_until_ready(jax.jit(setup.fresh)(setup.root))

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from jaxgen.axis import NAME
+from jaxgen.errors import UserError
 
 # jaxlib sends convolutions to YNNPACK by default, which runs those with few channels on one core (docs/decisions.md)
 FASTER = {"cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}}
@@ -25,7 +26,9 @@ def options(deterministic=False):
     wanted = FASTER.get(backend, {}) | (DETERMINISTIC.get(backend, {}) if deterministic else {})
     try:
         jax.jit(lambda x: x, compiler_options=wanted).lower(0.0).compile()
-    except (RuntimeError, ValueError):  # "No such compile option": another jaxlib
+    except (RuntimeError, ValueError) as error:  # "No such compile option": another jaxlib
+        if deterministic:
+            raise UserError(f"deterministic: this jaxlib cannot promise it ({error}).") from error
         return None
     return wanted
 
@@ -52,11 +55,18 @@ def replicated(tree):
     return jax.device_put(tree, placed())
 
 
-def pmap(fn, axis=0):
+def pmap(fn, axis=0, deterministic=False):
     """Data parallel by hand, for those who ask: `fn` finds the axis bound; the state is not stacked."""
+    if deterministic:
+        raise UserError("deterministic: pmap takes no options of the compiler. Use --parallel sharded.")
     split = lambda x: x.reshape(*x.shape[:axis], jax.device_count(), -1, *x.shape[axis + 1 :])
     run = jax.pmap(fn, axis_name=NAME, in_axes=(None, axis, None), out_axes=None, donate_argnums=0)
     return lambda state, batch, rest: run(state, jax.tree.map(split, batch), rest)
+
+
+def run(way, fn, axis=0, **kwargs):
+    """`fn` compiled in the way of that name."""
+    return jit(fn, **kwargs) if way == "jit" else {"sharded": sharded, "pmap": pmap}[way](fn, axis, **kwargs)
 
 
 def upto(fn):

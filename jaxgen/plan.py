@@ -38,7 +38,8 @@ class Plan:
             near = self.batch - rest or devices * accumulate
             what = f"{devices} devices" if devices > 1 else ""
             parts = " times ".join([what] * (devices > 1) + [f"{accumulate} accumulated parts"] * (accumulate > 1))
-            raise UserError(f"batch {self.batch} is not divisible by {parts}. Use {near}.")
+            jit = ", or --parallel jit" if devices > 1 else ""
+            raise UserError(f"batch {self.batch} is not divisible by {parts}. Use {near}{jit}.")
 
     def count(self, step, rate):
         """Steps of the call that begins at `step`, at `rate` steps a second: to the next thing that is due."""

@@ -40,6 +40,7 @@ class Bar:
         self.steps, self.step, self.images = plan.steps, done, plan.batch * plan.used
         self.console, self.shown = Console(soft_wrap=True, highlight=False), time.perf_counter()
         self.bar = self.task = None
+        self.told = ""
         if self.console.is_terminal:
             columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[told]}"), TimeRemainingColumn()
             self.bar = Progress(*columns, console=self.console)
@@ -57,11 +58,11 @@ class Bar:
     def advance(self, step, rate):
         self.step = step
         if self.bar:
-            self.bar.update(self.task, completed=step, told=self.speed(rate))
+            self.bar.update(self.task, completed=step, told=f"{self.speed(rate)}  {self.told}")
 
     def log(self, metrics, rate):
         """The losses of the last interval."""
-        told = losses(metrics)
+        self.told = told = losses(metrics)
         if self.bar:
             self.bar.update(self.task, told=f"{self.speed(rate)}  {told}")
         elif time.perf_counter() - self.shown > SHOW or self.step == self.steps:
@@ -73,7 +74,8 @@ class Bar:
         self.shown = time.perf_counter()
 
     def speed(self, rate):
-        return f"{rate:.3g} steps/s  {rate * self.images:,.0f} images/s"
+        steps = f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+        return f"{steps} steps/s  {rate * self.images:,.0f} images/s"
 
 
 def losses(metrics):

@@ -1,5 +1,6 @@
 """The folder of a run: config.json, log.jsonl, checkpoints/, samples/, curves.png and a file of weights a net."""
 
+import hashlib
 import json
 import platform
 import subprocess
@@ -11,10 +12,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from jaxgen import __version__, checkpoint, find, initial, settings, weights
-from jaxgen.errors import StorageError, UserError, needs, writing
+from jaxgen import __version__, checkpoint, find, initial, pictures, settings, weights
+from jaxgen.errors import MissingExtra, StorageError, UserError, needs, writing
 from jaxgen.functional import Functional
-from jaxgen.setup import Setup, build
+from jaxgen.setup import build
 
 # what may change in the middle of a run: its length, what it tells, and where it is computed
 FREE = (
@@ -52,7 +53,9 @@ class Run:
         new = json.loads(json.dumps(described(setup)))
         if self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
             self.refuse_other(new)
-            new["made"] = self.config["made"]
+            new |= {key: self.config[key] for key in ("init", "made")}
+        else:
+            new["init"] = initial.digests(setup)
         with writing(self.folder):
             (self.folder / "samples").mkdir(parents=True, exist_ok=True)
             replace(self.folder / "config.json", json.dumps(new, indent=2) + "\n")
@@ -60,7 +63,10 @@ class Run:
 
     def refuse_other(self, new):
         """What changes the mathematics of a run may not change in the middle of it."""
-        flat = lambda c: {**c["settings"], **{key: c[key] for key in ("family", "optimizers", "decay_ends")}}
+        flat = lambda c: {
+            **c["settings"],
+            **{key: c[key] for key in ("family", "source", "rows", "optimizers", "decay_ends")},
+        }
         old, new = flat(self.config), flat(new)
         keys = [key for key in old | new if old.get(key) != new.get(key) and key not in FREE]
         odd = "; ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in keys)
@@ -107,12 +113,19 @@ class Run:
 
     def save_weights(self, state):
         """Each net as NET.safetensors, its average as NET.ema.safetensors."""
-        said = {"family": self.config["family"], "arguments": self.arguments, "step": int(state.step)}
+        self.write_weights("", state.step, state.params, state.stats)
+        if state.ema:
+            self.write_weights(".ema", state.step, **state.ema)
+
+    def save_best(self, state):
+        """What would be sampled of the state that ranks best, as NET.best.safetensors."""
+        self.write_weights(".best", state.step, **(state.ema or {"params": state.params, "stats": state.stats}))
+
+    def write_weights(self, suffix, step, params, stats):
+        said = {"family": self.config["family"], "arguments": self.arguments, "step": int(step)}
         about = {"jaxgen": json.dumps(said)}  # one entry: safetensors writes several in any order
         with writing(self.folder):
-            weights.save(self.folder, state.params, state.stats, metadata=about)
-            if state.ema:
-                weights.save(self.folder, state.ema["params"], state.ema["stats"], ".ema", about)
+            weights.save(self.folder, params, stats, suffix, about)
 
     @property
     def arguments(self):
@@ -120,22 +133,27 @@ class Run:
 
     def load_weights(self, averaged: bool = True):
         """-> params, stats; the averaged ones where there are some."""
-        suffix = ".ema" if averaged and list(self.folder.glob("*.ema.safetensors")) else ""
+        return self.read_weights(".ema" if averaged and list(self.folder.glob("*.ema.safetensors")) else "")
+
+    def best_weights(self):
+        """-> params, stats of the state that ranks best; the averaged ones where there are some."""
+        if not list(self.folder.glob("*.best.safetensors")):
+            raise UserError(
+                f"{self.folder}: has no best weights: the family names no metric that ranks, or it is early."
+            )
+        return self.read_weights(".best")
+
+    def read_weights(self, suffix):
         like = jax.eval_shape(self.family.init, jax.random.key(0))
         params, stats = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
         return weights.load(self.folder, params, stats, suffix, self.family.aliases)
 
-    def best_weights(self):
-        """-> params, stats of the checkpoint that ranks best; the averaged ones where there are some."""
-        found = self.best
-        if found is None:
-            raise UserError(
-                f"{self.folder}: has no best checkpoint: the family names no metric that ranks, or it is early."
-            )
-        state = checkpoint.load(
-            self.checkpoints, found.step, Setup(self.config["family"], self.config["settings"]).like
-        )
-        return (state.ema["params"], state.ema["stats"]) if state.ema else (state.params, state.stats)
+    def draw_curves(self, say=print):
+        try:
+            with writing(self.folder):
+                pictures.curves(self.folder / "log.jsonl", self.folder / "curves.png")
+        except MissingExtra as missing:
+            say(f"no curves: {missing}")
 
 
 def replace(path, text):
@@ -162,9 +180,15 @@ def described(setup):
         "recipe": settings.recipe(find.family(name), options["recipe"]),
         "optimizers": "given in Python" if setup.own else "the family's",
         "decay_ends": steps if decays else None,  # the step; a run whose rate decays has its length for good
-        "init": initial.digests(setup),
+        "rows": len(setup.train),
+        "source": digest(name) if find.is_path(name) else "",
         "made": provenance(),
     }
+
+
+def digest(path):
+    """A family of a user's own is the text of its file."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def provenance() -> dict[str, str]:

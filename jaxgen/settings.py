@@ -9,7 +9,7 @@ import io
 import itertools
 import tokenize
 from difflib import get_close_matches
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 from jaxgen.errors import UserError
 
@@ -61,6 +61,9 @@ def resolve(cls, loop, given: dict[str, Any]) -> dict[str, Any]:
     values = defaults(cls, loop, choose(cls, given.get("recipe"), given.get("data")))
     if "epochs" in given and "steps" not in given:
         values["steps"] = None  # a length that is given replaces the recipe's, whichever way that is counted
+    for name, value in given.items():
+        if get_origin(known[name].annotation) is Literal and value not in get_args(known[name].annotation):
+            raise UserError(f"{name}: expected one of {', '.join(get_args(known[name].annotation))}, got {value!r}.")
     return checked(values | given)
 
 

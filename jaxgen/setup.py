@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen import core, data, feed, find, optim, parallel, precision, settings
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
 from jaxgen.plan import Plan
 
@@ -22,8 +22,8 @@ def build(name: str, options: dict[str, Any], compute=None) -> Functional:
 class Setup:
     """Parts are made when they are asked for: to sample needs no data, to count parameters no optimiser."""
 
-    def __init__(self, name, options, optimizers=None):
-        self.name, self.options, self.own = name, options, optimizers
+    def __init__(self, name, options, optimizers=None, decay_ends=None):
+        self.name, self.options, self.own, self.decay_ends = name, options, optimizers, decay_ends
         self.family = build(name, options, precision.compute(options["precision"]))
 
     @cached_property
@@ -58,13 +58,15 @@ class Setup:
             players, got = ", ".join(self.family.players), ", ".join(self.own)
             raise UserError(f"optimizers: expected one for each of {players}, got {got}.")
         own = self.own or self.family.optimizers(**settings.of(find.family(self.name).optimizers, self.options))
-        if self.options["schedule"] == "constant" and not self.options["warmup"]:
-            return optim.build(self.family, own, clip=self.options["clip"])
+        decays = self.options["schedule"] != "constant"
+        steps = (self.decay_ends or self.plan.steps) if decays else 0
         keys = ("clip", "schedule", "warmup")
-        return optim.build(self.family, own, steps=self.plan.steps, **{key: self.options[key] for key in keys})
+        return optim.build(self.family, own, steps=steps, **{key: self.options[key] for key in keys})
 
     def check(self):
         """What cannot be is said before anything is written."""
+        if self.options["tensorboard"]:
+            needs("tensorboardX", "tensorboard")
         return self.plan, self.txs, self.test
 
     @cached_property
@@ -80,12 +82,11 @@ class Setup:
     def like(self):
         return jax.eval_shape(self.fresh, jax.random.key(0))
 
-    @property
-    def step(self):
-        """(state, batch, root) -> state, metrics: the pure step of this run."""
-        return partial(
-            core.step, self.family, self.txs, decay=self.options["ema"], accumulate=self.options["accumulate"]
-        )
+    def step(self, state, batch, root):
+        """-> state, metrics: the pure step of this run, in its precision."""
+        how = dict(decay=self.options["ema"], accumulate=self.options["accumulate"])
+        with precision.scope(self.options["precision"]):
+            return core.step(self.family, self.txs, state, batch, root, **how)
 
     def feed(self, step):
         """What calls from `step` on are given."""
@@ -104,14 +105,10 @@ class Setup:
             return self.step(state, batch, rest["root"])
 
         def several(state, xs, rest):
-            with precision.scope(self.options["precision"]):
-                state, metrics = parallel.upto(one)(state, xs, rest)
+            state, metrics = parallel.upto(one)(state, xs, rest)
             return state, (metrics, finite(state))
 
-        if self.plan.way == "pmap":
-            return parallel.pmap(several, axis=1)
-        way = {"jit": parallel.jit, "sharded": partial(parallel.sharded, axis=1)}[self.plan.way]
-        return way(several, deterministic=self.options["deterministic"])
+        return parallel.run(self.plan.way, several, axis=1, deterministic=self.options["deterministic"])
 
     def placed(self, tree):
         """On the device, or on each of them."""

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-from jaxgen import checkpoint, core, describe, find, initial, settings
-from jaxgen.loop import Loop, draw_curves
+from jaxgen import checkpoint, core, describe, find, initial, optim, precision, settings
+from jaxgen.loop import Loop
 from jaxgen.run import Run
 from jaxgen.setup import Setup
 
@@ -46,11 +46,11 @@ def options(
     epochs: float = 10,  # length of the run in passes through the data
     steps: int | None = None,  # length in steps; replaces epochs
     seed: int = 0,  # of initial weights, order of the data and noise
-    schedule: Literal["constant", "linear", "cosine"] = "constant",  # of the rate, down to 0 at the end of the run
+    schedule: optim.Schedule = "constant",  # of the rate, down to 0 at the end of the run
     warmup: int = 0,  # steps in which the rate rises from 0
     clip: float = 0.0,  # largest norm of a player's gradient; 0 leaves it as it is
     ema: float = 0.0,  # decay of the running average of the weights; 0 keeps none
-    precision: Literal["float32", "tf32", "bf16"] = "float32",  # of products and convolutions; weights stay float32
+    precision: precision.Policy = "float32",  # of products and convolutions; weights stay float32
     deterministic: bool = False,  # the same bits again, also on a GPU
     parallel: Literal["auto", "jit", "sharded", "pmap"] = "auto",  # one device or all; auto: all there are
     log_every: int = 50,  # steps between two lines of the log
@@ -77,7 +77,7 @@ def run(name: str, settled: dict[str, Any], optimizers=None, callback=None) -> P
     if step < setup.plan.steps:
         Loop(setup, folder, state, step, callback).run()
     else:
-        draw_curves(folder)  # a kill may have come between the last checkpoint and its curves
+        folder.draw_curves()  # a kill may have come between the last checkpoint and its curves
     return folder.folder
 
 

@@ -35,7 +35,7 @@ def scale(batch, inputs):
 
     def one(key, x):
         low, high, dtype = inputs[key].low, inputs[key].high, inputs[key].dtype
-        if x.dtype == np.uint8:
+        if x.dtype == np.uint8 and np.issubdtype(np.dtype(dtype), np.floating):
             return low + (high - low) / 255 * x.astype(dtype)
         fractions = key == "image" and np.issubdtype(x.dtype, np.floating)
         return low + (high - low) * x.astype(dtype) if fractions else x.astype(dtype)
