@@ -43,7 +43,7 @@ def test_the_commands(monkeypatch, tmp_path, capsys):
         assert words[0] == "jaxgen"
         short = ["--steps", "4", "--log-every", "2"] if words[1] == "train" else []
         if "pictures" in words and words[1] == "train":
-            short += ["--width", "2", "--batch", "8"]
+            short += ["--size", "32", "--width", "2", "--batch", "8", "--parallel", "jit"]
         with pytest.raises(SystemExit) as stop, jax.enable_x64(False):
             cli.main(words[1:] + short)
         assert not stop.value.code, line
