@@ -28,11 +28,20 @@ def own_pictures(folder):
         Image.fromarray(rng.integers(0, 256, (70, 80, *[3] * (i % 3 > 0)), np.uint8)).save(path)
 
 
+def few_of_mnist(path):
+    """In the place of the real set, which is not on every machine."""
+    part = lambda n: (np.zeros((n, 28, 28), np.uint8), np.arange(n) % 10)
+    (x_train, y_train), (x_test, y_test) = part(200), part(20)
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+
+
 def test_the_commands(monkeypatch, tmp_path, capsys):
     """In their order, in a folder in which the files that they name are found."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "parity_tests").symlink_to(ROOT / "parity_tests")
     own_pictures(tmp_path / "pictures")
+    few_of_mnist(tmp_path / "mnist.npz")
+    monkeypatch.setenv("JAXGEN_DATA", str(tmp_path))
     lines = [line.split("#")[0].strip() for block in blocks("bash") for line in block.splitlines()]
     assert len(lines) > 6
     for line in lines:
