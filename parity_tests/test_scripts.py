@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from PIL import Image
@@ -59,3 +60,14 @@ def test_the_training_scripts(name, tmp_path):
     (copy / name).write_text(wide.replace("--recipe T03", "--recipe T03 --width 2"))
     run("bash", copy / name, *small, JAX_NUM_CPU_DEVICES="4")
     assert len(list((tmp_path / "runs").iterdir())) >= 2
+
+
+def test_the_overhead_of_the_loop(tmp_path, capsys):
+    """Both sides make the same steps; what is timed apart is named."""
+    from jaxgen.overhead import overhead
+
+    with jax.enable_x64(False):
+        told = overhead("vae", data="digits", epochs=1, rounds=2, out=str(tmp_path / "loop.json"))
+    assert told["steps"] == 25 and len(told["seconds"]["bare"]) == len(told["seconds"]["tool"]) == 2
+    assert told["apart"].keys() >= {"compiling", "pictures", "evaluation"} and told["ratio"] > 0
+    assert "ms each in one scan" in capsys.readouterr().out and (tmp_path / "loop.json").is_file()
