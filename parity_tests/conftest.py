@@ -17,6 +17,14 @@ def programs(tmp_path_factory):
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
+@pytest.fixture
+def as_a_user(monkeypatch, tmp_path):
+    """In float32, in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    with jax.enable_x64(False):
+        yield
+
+
 @pytest.fixture(autouse=True)
 def float64():
     with jax.enable_x64(True):

@@ -86,7 +86,7 @@ def test_every_option_of_the_help_is_offered(command, bash, capsys, monkeypatch)
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_reads_its_script(shell, scripts):
     if not shutil.which(shell):
-        pytest.skip(f"there is no {shell}")
+        pytest.skip(f"there is no {shell}")  # no package of Python brings one
     subprocess.run([shell, "-n", f"{scripts}/jaxgen.{shell}"], check=True)
 
 

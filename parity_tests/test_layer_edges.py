@@ -110,7 +110,7 @@ def compare_initial(text):
 @pytest.mark.parametrize("case", REFUSED, ids=lambda case: f"{case[0]} {case[1]}")
 def test_layers_refuse_what_torch_refuses(case):
     text, shape, words = case
-    with pytest.raises((ValueError, RuntimeError, NotImplementedError)):
+    with pytest.raises((ValueError, RuntimeError, NotImplementedError)):  # torch has no one kind for a wrong shape
         theirs(text)(torch.ones(shape))
     with pytest.raises(ValueError, match=words):
         layer = mine(text)

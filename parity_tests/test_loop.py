@@ -27,11 +27,7 @@ TINY = dict(data="digits", hidden=(16,), size=12, batch=8, parallel="jit", log_e
 WORDS = "train vae --data digits --hidden 16 --size 12 --batch 8 --parallel jit --log-every 5 --name".split()
 
 
-@pytest.fixture(autouse=True)
-def float32(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with jax.enable_x64(False):
-        yield
+pytestmark = pytest.mark.usefixtures("as_a_user")
 
 
 def setup(name="vae", **given):

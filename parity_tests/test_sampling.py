@@ -13,28 +13,16 @@ import numpy as np
 import pytest
 from names import NAMES, TOYS, small
 from PIL import Image
+from tool import command
 
 import jaxgen
-from jaxgen import cli, find, images, parallel, sampling, settings, source, weights
+from jaxgen import find, images, parallel, sampling, settings, source, weights
 from jaxgen.errors import Diverged, StorageError, UserError
 
 DCGAN = dict(size=32, latent=5, width=3)
 
 
-@pytest.fixture(autouse=True)
-def float32(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with jax.enable_x64(False):
-        yield
-
-
-def command(*words):
-    """-> the exit code."""
-    try:
-        cli.main([str(word) for word in words])
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
+pytestmark = pytest.mark.usefixtures("as_a_user")
 
 
 def save(name="dcgan", folder=".", told=True, seed=0, **changed):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from names import TOYS
 from PIL import Image
+from tool import command
 
 import jaxgen
 from jaxgen import checkpoint, cli, data, find, settings, training
@@ -21,20 +22,7 @@ from jaxgen.setup import build
 SHORT = ["--steps", "6", "--log-every", "2", "--save-every", "4", "--parallel", "jit"]
 
 
-@pytest.fixture(autouse=True)
-def float32(monkeypatch, tmp_path):
-    monkeypatch.chdir(tmp_path)
-    with jax.enable_x64(False):
-        yield
-
-
-def jaxgen_command(*words):
-    """-> the exit code."""
-    try:
-        cli.main([str(word) for word in words])
-    except SystemExit as stop:
-        return stop.code or 0
-    return 0
+pytestmark = pytest.mark.usefixtures("as_a_user")
 
 
 def leaves(run):
@@ -46,7 +34,7 @@ def same(a, b):
 
 
 def test_a_run_has_everything(capsys):
-    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 0
+    assert command("train", "vae", "--data", "digits", *SHORT) == 0
     run = Path("runs/vae-digits")
     files = {str(path.relative_to(run)) for path in run.rglob("*") if "checkpoints" not in path.parts}
     assert files >= {
@@ -88,12 +76,12 @@ def test_a_stopped_run_goes_on_to_the_same_bits():
 
 
 def test_another_configuration_is_refused(capsys):
-    jaxgen_command("train", "vae", "--data", "digits", *SHORT)
+    command("train", "vae", "--data", "digits", *SHORT)
     before = leaves("runs/vae-digits")
-    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT, "--lr", "1e-4") == 2
+    assert command("train", "vae", "--data", "digits", *SHORT, "--lr", "1e-4") == 2
     assert "lr 0.001 -> 0.0001. Choose another --name" in capsys.readouterr().err
     assert same(before, leaves("runs/vae-digits"))
-    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 0
+    assert command("train", "vae", "--data", "digits", *SHORT) == 0
     assert "all done (6 made)" in capsys.readouterr().out
 
 
@@ -106,19 +94,19 @@ def test_four_devices_give_the_same_run(way):
 
 
 def test_samples(capsys):
-    jaxgen_command("train", "vae", "--data", "digits", *SHORT)
+    command("train", "vae", "--data", "digits", *SHORT)
     run = "runs/vae-digits"
-    assert jaxgen_command("sample", run, "--count", 5, "--batch", 2, "--out", "few.npz") == 0
-    assert jaxgen_command("sample", run, "--count", 7, "--batch", 7, "--out", "more.npz") == 0
+    assert command("sample", run, "--count", 5, "--batch", 2, "--out", "few.npz") == 0
+    assert command("sample", run, "--count", 7, "--batch", 7, "--out", "more.npz") == 0
     few, more = (np.load(file)["image"] for file in ("few.npz", "more.npz"))
     assert few.dtype == np.uint8 and few.shape[0] == 5 and np.abs(few.astype(int) - more[:5]).max() <= 1
-    assert jaxgen_command("sample", run, "--seed", 3) == 0
+    assert command("sample", run, "--seed", 3) == 0
     with Image.open(f"{run}/samples/seed_3.png") as grid:
         assert grid.width > 300
     raw = jaxgen.sample(run, count=5, weights="raw")
     assert not np.array_equal(raw, few)
-    assert jaxgen_command("sample", run, "--out", "x.jpg") == 2
-    assert jaxgen_command("sample", "nowhere") == 2
+    assert command("sample", run, "--out", "x.jpg") == 2
+    assert command("sample", "nowhere") == 2
     assert "nowhere: not the folder of a run" in capsys.readouterr().err
 
 
@@ -126,22 +114,20 @@ def test_a_family_in_a_file_of_its_own(capsys, tmp_path):
     """Trained, sampled, saved and compared with its twin, without another line anywhere."""
     ours, theirs = (shutil.copy(TOYS / side / "critic.py", tmp_path / f"{side}_own.py") for side in ("ours", "theirs"))
     assert (
-        jaxgen_command(
-            "train", ours, "--data", "digits", "--steps", 4, "--log-every", 2, "--lr", "2e-4", "--parallel", "jit"
-        )
+        command("train", ours, "--data", "digits", "--steps", 4, "--log-every", 2, "--lr", "2e-4", "--parallel", "jit")
         == 0
     )
     run = Path("runs/ours_own-digits")
     assert (run / "critic.safetensors").is_file() and (run / "gen.ema.safetensors").is_file()
-    assert jaxgen_command("sample", run, "--count", 10) == 0
-    assert jaxgen_command("verify", ours, "--twin", theirs) == 0
+    assert command("sample", run, "--count", 10) == 0
+    assert command("verify", ours, "--twin", theirs) == 0
     assert "ours_own" in capsys.readouterr().out
     text = Path(theirs).read_text()
     Path(theirs).write_text(text.replace("10 * penalty", "9 * penalty"))
     Path(theirs).rename("faulty.py")
-    assert jaxgen_command("verify", ours, "--twin", "faulty.py") == 1
+    assert command("verify", ours, "--twin", "faulty.py") == 1
     assert "FAILED at critic: critic.main.0." in capsys.readouterr().out.replace("\n", "")
-    assert jaxgen_command("verify", ours) == 2
+    assert command("verify", ours) == 2
     assert "--twin FILE" in capsys.readouterr().err
 
 
@@ -211,14 +197,14 @@ def test_a_full_disk_loses_nothing(monkeypatch, capsys):
 
     with monkeypatch.context() as patch:
         patch.setattr(weights, "save_file", full)
-        assert jaxgen_command("train", "vae", "--data", "digits", *SHORT, "--name", "full") == 4
+        assert command("train", "vae", "--data", "digits", *SHORT, "--name", "full") == 4
         assert "jaxgen: full: cannot be written (No space left on device)" in capsys.readouterr().err
     Path("full/log.jsonl").write_text('{"step": 2, "loss": 1.0}\n{"ste')
-    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT, "--name", "full") == 0
+    assert command("train", "vae", "--data", "digits", *SHORT, "--name", "full") == 0
     assert steps_of_log("full", "loss") == [2, 4, 6] and Path("full/vae.safetensors").is_file()
     Path("full/config.json").write_text('{"fam')
-    assert jaxgen_command("sample", "full") == 4 and "config.json: not readable" in capsys.readouterr().err
-    assert jaxgen_command("sample", "full", "--out", "/proc/none/x.png") in (2, 4)
+    assert command("sample", "full") == 4 and "config.json: not readable" in capsys.readouterr().err
+    assert command("sample", "full", "--out", "/proc/none/x.png") in (2, 4)
 
 
 def test_a_run_says_what_is_printed_and_what_is_ours():
@@ -294,7 +280,7 @@ def test_bad_input_is_one_line(words, message, capsys, monkeypatch):
     np.savez("keys.npz", a=np.zeros(3))
     np.savez("half.npz", x_train=np.zeros((3, 8, 8), np.uint8), y_train=np.zeros(3, int))
     Path("text.npz").write_text("no archive")
-    assert jaxgen_command(*words) == 2
+    assert command(*words) == 2
     told = capsys.readouterr().err
     told = "".join(line for line in told.splitlines(True) if not line.startswith("fetching"))
     assert told.startswith("jaxgen: ") and message in told and told.count("\n") == 1
@@ -305,7 +291,7 @@ def test_too_little_memory_is_one_line(monkeypatch, capsys):
     from jaxgen.loop import Loop
 
     monkeypatch.setattr(Loop, "compile", lambda loop: jax.numpy.zeros(1 << 45).block_until_ready())
-    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 2
+    assert command("train", "vae", "--data", "digits", *SHORT) == 2
     told = capsys.readouterr().err
     assert "too little memory (" in told and "--batch" in told and told.count("\n") == 1
     monkeypatch.setenv("JAXGEN_TRACEBACK", "1")
@@ -320,11 +306,11 @@ def test_a_traceback_when_asked_for(monkeypatch):
 
 
 def test_a_damaged_checkpoint_is_named(capsys):
-    jaxgen_command("train", "vae", "--data", "digits", *SHORT)
+    command("train", "vae", "--data", "digits", *SHORT)
     for file in Path("runs/vae-digits/checkpoints/6").rglob("*"):
         if file.name == "_METADATA":
             file.write_bytes(b"nothing")
-    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT[2:], "--steps", "8") == 4
+    assert command("train", "vae", "--data", "digits", *SHORT[2:], "--steps", "8") == 4
     told = capsys.readouterr().err
     assert "cannot read step 6" in told and "go on from the checkpoint before it" in told and told.count("\n") == 1
 
@@ -338,7 +324,7 @@ def test_help_of_everything(capsys):
         ["train"],
         ["list"],
     ):
-        assert jaxgen_command(*words) == 0
+        assert command(*words) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "rows that a player sees in a turn" in told and "--objective {bce,bce_half" in told
     for name in ("vae", "dcgan", "mlp_gan"):
@@ -360,9 +346,9 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
         return right(name, *args)
 
     monkeypatch.setattr(importlib, "import_module", absent)
-    assert jaxgen_command("train", "vae", "--data", "digits", *SHORT) == 0
+    assert command("train", "vae", "--data", "digits", *SHORT) == 0
     assert "no curves: this needs matplotlib" in capsys.readouterr().out
-    assert jaxgen_command("verify", "vae") == 2
+    assert command("verify", "vae") == 2
     assert "pip install 'jaxgen[verify]'" in capsys.readouterr().err
 
 
