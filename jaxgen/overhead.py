@@ -29,7 +29,8 @@ def overhead(
     setup = Setup(family, settings.resolve(find.family(family), training.options, given))
     bare = scanned(setup)
     times: dict[str, list[float]] = {"bare": [], "tool": []}
-    sides, apart = {"bare": bare, "tool": partial(by_the_tool, setup)}, {}
+    sides = {"bare": bare, "tool": partial(by_the_tool, setup)}
+    apart: dict[str, float] = {}
     for i in range(rounds):
         for side in sorted(sides, reverse=i % 2 == 1):  # by turns the first, for a machine that slows down
             seconds, named = sides[side]()
