@@ -46,12 +46,20 @@ def is_path(name):
 
 def module(name, package):
     if is_path(name):
-        return own_module(Path(name).resolve())
+        return own_family(Path(name).resolve())
     if name not in names():
         near = get_close_matches(name, names(), 1)
         hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(names())}, or give a FILE.py."
         raise UserError(f"unknown family {name!r}. {hint}")
     return importlib.import_module(f"{package}.families.{name}")
+
+
+def own_family(path):
+    """A user's file that holds a family."""
+    loaded = own_module(path)
+    if not hasattr(loaded, "Family"):
+        raise UserError(f"{path}: expected a class named Family. See `python -c 'help(\"jaxgen.core\")'`.")
+    return loaded
 
 
 @cache
@@ -63,6 +71,4 @@ def own_module(path):
     loaded = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = loaded
     spec.loader.exec_module(loaded)
-    if not hasattr(loaded, "Family"):
-        raise UserError(f"{path}: expected a class named Family. See `python -c 'help(\"jaxgen.core\")'`.")
     return loaded

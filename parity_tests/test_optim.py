@@ -105,7 +105,7 @@ def test_nothing_asked_for_changes_nothing():
 def compared(case, length=3, accumulate=1, blind=False, **around):
     """Rows of our steps beside torch's, with everything that can stand around an optimiser; `blind` to how often a
     player plays."""
-    family, twin = pairs.build(case)
+    family, twin = case.build()
     rates = dict(lr=pairs.LR) | ({"weight_decay": 5.0} if "weight_decay" in decays(case) and around else {})
     players = types.SimpleNamespace(players=dict.fromkeys(family.players, Player(()))) if blind else family
     txs, optimizers = optim.build(players, family.optimizers(**rates), **around), twin.optimizers(**rates)
@@ -144,7 +144,7 @@ def test_steps_with_everything_around(case):
     """Clipped, warmed up, decayed both ways, by a player who plays often as by one who plays once."""
     rows = compared(case, length=5, **AROUND)
     assert all(row.ok for row in rows), rows
-    if any(player.times > 1 for player in pairs.build(case)[0].players.values()):
+    if any(player.times > 1 for player in case.build()[0].players.values()):
         assert not all(row.ok for row in compared(case, length=5, blind=True, **AROUND)), "the count is a player's own"
 
 

@@ -120,7 +120,7 @@ def test_state_stays_float32(name):
 def test_gradients_are_as_good_as_under_autocast(case):
     """Root mean square error from the float64 truth: at most twice that of torch.autocast (measured: 0.4 to 1.2)."""
     family, half = both(case.name)
-    (_, twin), (state, batches, draws) = pairs.build(case), begun(family)
+    (_, twin), (state, batches, draws) = case.build(), begun(family)
     for name in family.players:
         rows = [core.share(family, tree, 0) for tree in (pairs.at(batches, 0), draws[0])]
         ours = jax.jit(partial(core.gradients, half, name), compiler_options=QUICK)(state, *rows)[0]

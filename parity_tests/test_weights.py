@@ -17,7 +17,7 @@ from jaxgen.parity import pairs
 @pytest.mark.parametrize("suffix", ["", ".ema"])
 def test_files_go_both_ways(case, suffix, tmp_path):
     """Ours -> theirs -> a .pt file -> ours."""
-    family, twin = pairs.build(case)
+    family, twin = case.build()
     state = pairs.start(family, family.optimizers())
     weights.save(tmp_path, state.params, state.stats, suffix, {"family": "toy"})
     for net, theirs in twin.named_children():

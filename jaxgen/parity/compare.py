@@ -9,50 +9,70 @@ UPDATE = 1e-8  # of the learning rate
 
 
 class Row(NamedTuple):
-    """One level of a comparison: the worst error in units of its scale, the gate, and the array that is worst."""
+    """One level of a comparison: the error of each array in units of its scale (infinite where kinds, shapes, NaNs or
+    keys differ), the gate, and what is left out with its reason. `in_order`: a fault is inherited by all arrays behind
+    it, so the first beyond the gate is the one to look at."""
 
     level: str
-    error: float
-    gate: float
-    where: str
-    compared: int
-    left_out: tuple[str, ...] = ()
+    errors: dict[str, float]
+    gate: float = FORWARD
+    left_out: dict[str, str] = {}
+    in_order: bool = False
 
     @property
     def ok(self):
-        return bool(self.error <= self.gate)
+        return all(error <= self.gate for error in self.errors.values())
+
+    @property
+    def where(self):
+        late = (key for key, error in self.errors.items() if not error <= self.gate)
+        first = next(late, None) if self.in_order else None
+        return first or max(self.errors, key=lambda key: self.errors[key], default="")
+
+    @property
+    def error(self):
+        return self.errors.get(self.where, 0.0)
+
+    @property
+    def compared(self):
+        return len(self.errors)
 
     def __str__(self):
         verdict = "ok" if self.ok else f"FAILED at {self.where}"
-        reason = (
-            f" (left out, their gradient is hardly more than round-off: {', '.join(self.left_out)})"
-            if self.left_out
-            else ""
-        )
-        return f"{self.level}: {self.error:.1e} of {self.gate:.0e} over {self.compared} arrays, {verdict}{reason}"
+        reasons = "".join(f"; {key} left out: {reason}" for key, reason in self.left_out.items())
+        return f"{self.level}: {self.error:.1e} of {self.gate:.0e} over {self.compared} arrays, {verdict}{reasons}"
 
 
-def compare(level, have, want, gate=FORWARD, scale=None, floor=0.0):
+def compare(level, have, want, gate=FORWARD, scale=None, floor=0.0, **more):
     """-> Row. `have` and `want` are {name: array}; the scale of an array is `scale`, or its largest wanted value, at
     least `floor`."""
-    if have.keys() != want.keys():
-        odd = sorted(have.keys() ^ want.keys())
-        return Row(level, float("inf"), gate, f"{odd[0]} (on one side only, as {len(odd)} in all)", 0)
-    errors = {key: error(np.asarray(have[key]), np.asarray(want[key]), scale, floor) for key in want}
-    where = max(errors, key=errors.get, default="")
-    return Row(level, errors.get(where, 0.0), gate, where, len(errors))
+    odd = have.keys() ^ want.keys()
+    errors = {f"{key} (on one side only)": float("inf") for key in [*want, *have] if key in odd}
+    both = [key for key in want if key not in odd]
+    errors |= {key: error(np.asarray(have[key]), np.asarray(want[key]), scale, floor) for key in both}
+    return Row(level, errors, gate, **more)
 
 
-def error(a, b, scale, floor):
+def error(a, b, scale=None, floor=0.0):
     """The largest difference in units of the scale; infinite where kinds, shapes, NaNs or infinities differ."""
     if a.shape != b.shape or a.dtype != b.dtype:
         return float("inf")
     finite = np.isfinite(b)
     if not (np.array_equal(finite, np.isfinite(a)) and np.array_equal(a[~finite], b[~finite], equal_nan=True)):
         return float("inf")
-    a, b = a[finite], b[finite]
+    a, b = a[finite].astype(float), b[finite].astype(float)
     unit = scale or max(np.abs(b).max(initial=0.0), floor) or 1.0
     return float(np.abs(a - b).max(initial=0.0) / unit)
+
+
+def merged(rows):
+    """{who: rows} -> one row a level; each array's name begins with who."""
+    levels: dict[str, Row] = {}
+    for who, row in rows:
+        before = levels.get(row.level, row._replace(errors={}, left_out={}))
+        named = {f"{who}: {key}" if who else key: error for key, error in row.errors.items()}
+        levels[row.level] = before._replace(errors=before.errors | named, left_out=before.left_out | row.left_out)
+    return list(levels.values())
 
 
 def noisy(grads):
@@ -65,9 +85,9 @@ def noisy(grads):
 
 
 def described(masks):
-    """Whole arrays by name, parts of others with the number of their elements."""
+    """{array, or the number of its elements: why it is left out}."""
     part = lambda key, mask: key if mask.all() else f"{key} ({mask.sum()} of {mask.size} elements)"
-    return tuple(part(key, mask) for key, mask in masks.items())
+    return {part(key, mask): "its gradient is hardly more than round-off" for key, mask in masks.items()}
 
 
 def largest(arrays):

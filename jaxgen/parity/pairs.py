@@ -7,12 +7,13 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgen import core, find, weights
 from jaxgen.errors import needs
 from jaxgen.functional import Functional
 
-LR, ROWS = 1e-3, 8  # the learning rate, the unit of updates; rows of a share
+LR, ROWS = 2e-4, 8  # the documented learning rate of the GANs, the unit of updates; rows of a share
 
 
 class Case(NamedTuple):
@@ -31,6 +32,11 @@ class Case(NamedTuple):
         """The arguments that are neither of the test size nor defaults."""
         return {key: value for key, value in self.arguments.items() if self.ours.small.get(key) != value}
 
+    def build(self):
+        """-> our family, the twin in double precision, both unaware of each other's weights."""
+        needs("torch", "verify").manual_seed(0)
+        return Functional(self.ours(**self.arguments)), self.theirs(**self.arguments).double()
+
 
 def cases(name, twin=None):
     """The test-sized form of a family, and one case more for each further value of an argument that has a choice."""
@@ -47,31 +53,42 @@ def choices(annotation):
     return get_args(annotation) if get_origin(annotation) is Literal else (False, True) if annotation is bool else ()
 
 
-def build(case):
-    """-> our family, the twin in double precision, both unaware of each other's weights."""
-    torch = needs("torch", "verify")
-    torch.manual_seed(0)
-    return Functional(case.ours(**case.arguments)), case.theirs(**case.arguments).double()
+def start(family, txs, twin=None):
+    """A state in which nothing stands at a value that could hide a fault: no zero bias, no unit scale. Compiling the
+    initial weights takes seconds; those of a twin serve as well."""
+    abstract = jax.eval_shape(family.init, jax.random.key(0))
+    made = jax.tree.map(np.asarray, family.init(jax.random.key(0))) if twin is None else like(abstract, twin)
+    params, stats = randomised(made, np.random.default_rng(0))
+    pick = lambda player: core.pick(params, player.trains)
+    opt = quick(lambda params: {name: txs[name].init(pick(x)) for name, x in family.players.items()})(params)
+    core.check(family, params | stats)
+    return core.State(jnp.zeros((), jnp.int32), params, stats, opt, {"params": params, "stats": stats})
 
 
-def start(family, txs):
-    """A state in which nothing stands at a value that could hide a fault: no zero bias, no unit scale."""
-    params, stats = randomised(family.init(jax.random.key(0)), np.random.default_rng(0))
-    state = core.init(family, txs, jax.random.key(0), averaged=True)
-    return state.replace(params=params, stats=stats, ema=jax.tree.map(jnp.copy, {"params": params, "stats": stats}))
+def like(trees, twin):
+    """The twin's own arrays in the places of `trees`; zeros where it has none."""
+    have = arrays(twin.state_dict())
+    fill = lambda key, x: have[key].astype(x.dtype) if key in have else np.zeros(x.shape, x.dtype)
+    flat = [{key: fill(key, x) for key, x in flatten_dict(tree, sep=".").items()} for tree in trees]
+    return tuple(unflatten_dict(each, sep=".") for each in flat)
 
 
 def randomised(tree, rng):
-    def moved(x):
-        if jnp.issubdtype(x.dtype, jnp.integer):
-            return x + 3
-        return x + (0.5 * float(x.std()) or 0.1) * rng.normal(size=x.shape)
+    """In NumPy: the shape of every array would be compiled for."""
 
-    return jax.tree.map(moved, tree)
+    def moved(path, x):
+        if jnp.issubdtype(x.dtype, jnp.integer):
+            return x + np.asarray(3, x.dtype)
+        x = x + (0.5 * float(x.std()) or 0.1) * rng.normal(size=x.shape)
+        return np.abs(x) if "running_var" in str(path[-1]) else x
+
+    return jax.tree_util.tree_map_with_path(moved, tree)
 
 
 def batches(family, steps):
-    """Batches stacked along a leading time axis, uniform in the stated ranges."""
+    """Batches stacked along a leading time axis, uniform in the stated ranges; a stranger makes its own."""
+    if hasattr(family, "batches"):
+        return family.batches(steps)
     rng = np.random.default_rng(1)
 
     def make(x):
@@ -79,7 +96,7 @@ def batches(family, steps):
         whole = np.issubdtype(np.dtype(x.dtype), np.integer)
         return rng.integers(int(x.low), int(x.high) + 1, shape, x.dtype) if whole else rng.uniform(x.low, x.high, shape)
 
-    return {name: jnp.asarray(make(x)) for name, x in family.inputs(ROWS * core.shares(family)).items()}
+    return {name: make(x) for name, x in family.inputs(ROWS * core.shares(family)).items()}
 
 
 def at(tree, i):
@@ -92,29 +109,59 @@ def give(twin, params, stats):
 
 
 def arrays(tensors):
-    return {key: value.detach().cpu().numpy().copy() for key, value in tensors.items()}
+    return {key: array(value) for key, value in tensors.items()}
+
+
+def plain(tree):
+    """A flat dict of our arrays as NumPy's."""
+    return {key: np.asarray(x) for key, x in tree.items()}
+
+
+def array(x):
+    torch = needs("torch", "verify")
+    x = x.detach().cpu()  # NumPy has no bfloat16
+    return (x.float() if x.dtype == torch.bfloat16 else x).numpy().copy()
 
 
 def tensor(x):
     return needs("torch", "verify").from_numpy(np.array(x, order="C"))
 
 
-def to_torch(family, tree):
-    """NHWC -> NCHW for the leaves of which the family names a part of the path, and for the masks of images."""
+def to_torch(family, tree, dtype=None, device=None):
+    """NHWC -> NCHW for the leaves of which the family names a part of the path, and for the masks of images; floating
+    leaves in `dtype`."""
 
     def convert(path, x):
         names = [str(getattr(part, "key", part)) for part in path]
-        image = any(name in family.images for name in names) or ("masks" in names and x.ndim == 4)
-        return tensor(np.moveaxis(np.asarray(x), -1, -3) if image else x)
+        x = tensor(np.moveaxis(np.asarray(x), -1, -3) if is_image(family, names, x) else x)
+        return x.to(device=device, dtype=dtype if x.is_floating_point() else None)
 
     return jax.tree_util.tree_map_with_path(convert, tree)
 
 
+def is_image(family, names, x):
+    return any(name in family.images for name in names) or ("masks" in names and x.ndim == 4)
+
+
 def from_torch(x):
     """Images NCHW -> NHWC, all else as it is."""
-    x = x.detach().cpu().numpy()
+    x = array(x)
     return np.moveaxis(x, -3, -1) if x.ndim == 4 else x
 
 
+def back(family, path, x):
+    """What `to_torch` converted, as it was."""
+    x = array(x)
+    return np.moveaxis(x, -3, -1) if is_image(family, path.split("."), x) else x
+
+
 def updates(family, txs):
-    return jax.jit(partial(core.update, family, txs))
+    return quick(partial(core.update, family, txs))
+
+
+# Compiling is nearly all of the time, and the formulas are the same without the passes that make them fast.
+QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+
+
+def quick(function):
+    return jax.jit(function, compiler_options=QUICK if jax.default_backend() == "cpu" else None)

@@ -1,65 +1,146 @@
-"""`jaxgen verify`: every case of the families asked for, a line each, the worst error of each level."""
+"""`jaxgen verify`: every case asked for, a line each, the worst error of each level."""
+
+import sys
+from typing import Literal
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from jaxgen import find
-from jaxgen.parity.pairs import cases
+from jaxgen.parity.named import named
+from jaxgen.parity.result import report, write_json
+from jaxgen.parity.verify import STEPS, TRAJECTORY
 from jaxgen.parity.verify import verify as verify_case
 
 COLUMNS = {  # what stands in a column: the levels, and the gate below the name
-    "layers": (("outputs",), "1e-9"),
+    "layer": (("outputs",), "1e-9"),
     "loss": (("losses", "metrics"), "1e-9"),
-    "grad": (("gradients",), "1e-9"),
+    "grad": (("gradients", "inputs", "clipping"), "1e-9"),
+    "eval": (("evaluation",), "1e-9"),
+    "unkind": (("adversarial",), "1e-9"),
     "weight": (("weights",), "1e-8"),
+    "optim": (("optimizer",), "1e-9"),
     "stats": (("statistics",), "1e-9"),
     "ema": (("averages",), "1e-8"),
     "sample": (("samples",), "1e-9"),
+    "run": (("trajectory",), "1e-9"),
 }
+Rung = Literal["float32", "tf32", "bf16", "f16", "all"]
 
 
 def verify(
-    families: tuple[str, ...] = (),  # names, or files; all families of the package if none is given
+    cases: tuple[str, ...] = (),  # families, files of families, or FILE.py[:CASE]; all of the package if none is given
     twin: str | None = None,  # the PyTorch file of a family that is a file
+    rung: tuple[Rung, ...] = (),  # precisions to judge beside float64: float32, tf32, bf16, f16, or all of this machine
+    level: tuple[str, ...] = (),  # only these levels (names of the JSON file)
+    steps: int = STEPS,  # optimiser steps compared in full
+    trajectory: int = TRAJECTORY,  # steps of which the losses are compared
+    mutate: bool = False,  # plant faults, and see that each is caught
+    json: str | None = None,  # where to write all results
+    html: str | None = None,  # where to write them as a page
 ) -> bool:
     """Whether every case holds at every level, in float64; prints the table."""
+    from jaxgen.parity import ladder
+
     console, results = Console(), []
-    todo = [case for name in families or find.names() for case in cases(name, twin if find.is_path(name) else None)]
+    todo = [case for name in cases or find.names() for case in named(name, twin)]
+    rungs = ladder.available() if "all" in rung else rung
     with console.status("") as status:
         for i, case in enumerate(todo):
             status.update(f"{i + 1} of {len(todo)}: {case}")
-            results.append(verify_case(case))
-    console.print(drawn(results))
+            results.append(verify_case(case, steps=steps, trajectory=trajectory, only=level, rungs=rungs))
+    tell(console, results, rungs)
+    mutations = mutated(console, [case for case in todo] if cases else None) if mutate else []
+    told = report(results, mutations, " ".join(["jaxgen", *sys.argv[1:]]))
+    if json:
+        write_json(told, json)
+    if html:
+        from jaxgen.parity.report import write
+
+        write(told, html)
+    return told["ok"]
+
+
+def tell(console, results, rungs):
+    """The table, what was left out, and every failure in its lines."""
+    console.print(drawn(results, rungs))
     for result in results:
-        if left_out := dict.fromkeys(name for row in result for name in row.left_out):
-            told = f"{result.case}: left out, their gradient is hardly more than round-off: {', '.join(left_out)}"
-            console.print(told, soft_wrap=True, highlight=False)
+        reasons = {reason: [] for row in result for reason in row.left_out.values()}
+        for row in result:
+            for name, reason in row.left_out.items():
+                reasons[reason] += [name] if name not in reasons[reason] else []
+        for reason, names in reasons.items():
+            say(console, f"{result.case}: left out, {reason.removeprefix('its ')}: {', '.join(names)}")
     failed = [result for result in results if not result.ok]
     for result in failed:
-        console.print(str(result), soft_wrap=True, highlight=False)
-    console.print(f"{len(failed)} of {len(results)} cases differ" if failed else f"all equal in {len(results)} cases")
-    return not failed
+        say(console, str(result))
+    say(console, f"{len(failed)} of {len(results)} cases differ" if failed else f"all equal in {of(results, 'case')}")
 
 
-def drawn(results):
+def say(console, text):
+    console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def of(things, name):
+    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"
+
+
+def mutated(console, cases):
+    """The kill score, and which level killed each."""
+    from jaxgen.parity import mutations
+
+    found = []
+    with console.status("") as status:
+        for each in mutations.score(cases):
+            found.append(each)
+            status.update(f"{len(found)} mutations, the last: {each['mutation']} on {each['case']}")
+    console.print(killed(found))
+    survived = [each for each in found if not each["killed"]]
+    for each in survived:
+        say(console, f"survived: {each['mutation']} on {each['case']} ({each['about']})")
+    say(console, f"kill score {len(found) - len(survived)}/{len(found)}")
+    return found
+
+
+def killed(found):
+    table = Table(title="planted faults", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
+    for name in ("mutation", "case", "layer", "killed first by", "error", "also by"):
+        table.add_column(name, overflow="fold")
+    for each in found:
+        first = each["first"] or "[red]survived[/red]"
+        worst = each["levels"].get(each["first"], 0.0)
+        also = ", ".join(name for name in each["levels"] if name != each["first"])
+        table.add_row(each["mutation"], each["case"], each["layer"] or "", first, f"{float(worst):.0e}", also)
+    return table
+
+
+def drawn(results, rungs=()):
     """A layer's error stands in units of its largest value, that of a weight in units of the learning rate. Names and
     signatures have no column: where they differ, it is told below."""
-    title, caption = "jaxgen and PyTorch in float64: the worst errors", "weight and ema in units of the learning rate"
+    title = "jaxgen and PyTorch in float64: the worst errors"
+    caption = "weight and ema in units of the learning rate"
+    caption += "; of a precision: our error beside PyTorch's own" if rungs else ""
     table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
-    table.add_column("case\ngate", no_wrap=True)
+    table.add_column("case\ngate", overflow="fold")
     for name, (_, gate) in COLUMNS.items():
         table.add_column(f"{name}\n{gate}", justify="right", no_wrap=True)
+    for name in rungs:
+        table.add_column(f"{name}\n4 to 10", justify="right", no_wrap=True)
     for result in results:
-        table.add_row(str(result.case), *(cell(result, levels) for levels, _ in COLUMNS.values()))
+        cells = [cell(result, levels) for levels, _ in COLUMNS.values()]
+        table.add_row(str(result.case), *cells, *(ratio(result, name) for name in rungs))
     return table
 
 
 def cell(result, levels):
     rows = [row for row in result if row.level in levels]
-    if not rows:
-        return "[red]missing[/red]"
     if not any(row.compared for row in rows) and all(row.ok for row in rows):
-        return "-"  # a net without statistics, say
+        return "-"  # a net without statistics, say, or a level that was not asked for
     worst = max(rows, key=lambda row: (not row.ok, row.error))
     return f"{worst.error:.0e}" if worst.ok else f"[red]{worst.error:.0e}[/red]"
+
+
+def ratio(result, name):
+    rung = next((rung for rung in result.ladder if rung["rung"] == name), None)
+    return "-" if rung is None else f"{rung['ratio']:.1f}" if rung["ok"] else f"[red]{rung['ratio']:.1f}[/red]"

@@ -7,22 +7,56 @@ import jax
 import numpy as np
 from flax import nnx
 
+from jaxgen.parity import pairs
+
+
+def recorded(function, family):
+    """`function`, compiled; each call of it gives its result and {path (call n): output} of the layers that ran, inside
+    grad and scan too: each layer hands its values to the host."""
+    outputs: dict[str, list] = {}
+
+    def traced(*args):
+        with tapping(family, outputs):
+            return function(*args)
+
+    run = pairs.quick(traced)
+
+    def call(*args):
+        outputs.clear()
+        result = jax.block_until_ready(run(*args))
+        jax.effects_barrier()
+        return result, numbered(outputs)
+
+    return call
+
+
+def numbered(outputs):
+    return {f"{path} (call {i + 1})": x for path, calls in outputs.items() for i, x in enumerate(calls)}
+
+
+def tapping(family, outputs):
+    """While it lasts, whatever the layers of `family` return is kept in `outputs`."""
+    keep = lambda path, result: [send(outputs, path, x) for x in jax.tree.leaves(result)]
+    return family.tapping(keep) if hasattr(family, "tapping") else patched(family.module, keep)
+
+
+def send(outputs, path, x):
+    keep = lambda words: outputs.setdefault(path, []).append(from_words(words, x))
+    jax.debug.callback(keep, to_words(x), ordered=True)
+
 
 @contextmanager
-def ours(family):
-    """{path: outputs} of what runs meanwhile, inside jit, grad and scan too: each call hands its values to the host."""
-    outputs = {}
-    classes = {type(layer) for _, layer in nnx.iter_modules(family.module)}
+def patched(module, keep):
+    """The classes of an NNX module tell `keep` what their instances return, by the `path` that the border gave them."""
+    classes = {type(layer) for _, layer in nnx.iter_modules(module)}
     calls = {cls: cls.__dict__["__call__"] for cls in classes if "__call__" in cls.__dict__}
 
     def tapped(call):
         @wraps(call)
-        def tap(layer, *args):
-            result = call(layer, *args)
+        def tap(layer, *args, **kwargs):
+            result = call(layer, *args, **kwargs)
             if path := getattr(layer, "path", None):
-                for x in jax.tree.leaves(result):
-                    keep = lambda words, like=x: outputs.setdefault(path, []).append(from_words(words, like))
-                    jax.debug.callback(keep, to_words(x), ordered=True)
+                keep(path, result)
             return result
 
         return tap
@@ -30,25 +64,27 @@ def ours(family):
     for cls, call in calls.items():
         cls.__call__ = tapped(call)
     try:
-        yield outputs
-        jax.effects_barrier()
+        yield
     finally:
         for cls, call in calls.items():
             cls.__call__ = call
 
 
 @contextmanager
-def theirs(twin):
-    """{path: outputs} of the modules that are called meanwhile."""
-    outputs = {}
+def theirs(twin, only=None):
+    """{path: outputs} of the modules that are called meanwhile; of `only` these, where a stranger's pair has partners,
+    and of each the first thing it returns."""
+    outputs: dict[str, list] = {}
 
     def tap(path):
         def hook(module, args, result):
-            outputs.setdefault(path, []).extend(jax.tree.leaves(result))
+            leaves = [x for x in jax.tree.leaves(result) if hasattr(x, "detach")]
+            outputs.setdefault(path, []).extend(leaves if only is None else leaves[:1])
 
         return hook
 
-    hooks = [module.register_forward_hook(tap(path)) for path, module in twin.named_modules() if path]
+    modules = {path: module for path, module in twin.named_modules() if path and (only is None or path in only)}
+    hooks = [module.register_forward_hook(tap(path)) for path, module in modules.items()]
     try:
         yield outputs
     finally:
