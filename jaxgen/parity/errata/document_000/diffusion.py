@@ -1,0 +1,148 @@
+"""The noising function, and the trainer conditioned on text."""
+
+from jaxgen.errors import needs
+from jaxgen.parity.errata.rows import HAZARD, STOPS, STOPS_OR_WRONG, WRONG, raised, seen
+
+torch = needs("torch", "verify")
+nn, F = torch.nn, torch.nn.functional
+
+
+def forward_diffusion_sample(x0, t, device="cuda"):
+    """As printed."""
+    sqrt_alpha_hat = torch.exp(-0.25 * t**2 * 0.02)
+    sqrt_one_minus_alpha_hat = torch.sqrt(1 - sqrt_alpha_hat**2)
+    noise = torch.randn_like(x0)
+    noisy_img = sqrt_alpha_hat.to(device) * x0.to(device) + sqrt_one_minus_alpha_hat.to(device) * noise.to(device)
+    return noisy_img, noise
+
+
+class B0_2:
+    """`F`, `UNet` and `CLIPTextEncoder` are nowhere defined; the trainer is no nn.Module and moves nothing to a device.
+
+    One module that holds both nets: it has parameters, and moves as a whole."""
+
+    lines, severity, until = "40", STOPS, "text"
+
+    def failure(self):
+        class TextConditionedDiffusion:
+            def __init__(self):
+                self.unet, self.text_encoder = nn.Linear(2, 2), nn.Linear(2, 2)
+
+        undefined = raised(NameError, "'F' is not defined", lambda: eval("F.mse_loss", {"torch": torch}))
+        return f"{undefined}; " + raised(AttributeError, "'to'", lambda: TextConditionedDiffusion().to("cpu"))
+
+    def mended(self):
+        both = nn.ModuleDict({"unet": nn.Linear(2, 2), "text_encoder": nn.Linear(2, 2)}).to("meta")
+        devices = {x.device.type for x in both.parameters()}
+        return seen(devices == {"meta"}, f"moved to another device: all {len(list(both.parameters()))} tensors")
+
+
+class B0_3:
+    """The UNet is made for 4 channels, "time step and image", but is called with the 3 of an image and with the time.
+
+    3 channels; the time enters as an embedding that is added to the maps."""
+
+    lines, severity, until = "40", STOPS, "diffusion"
+
+    def failure(self):
+        return raised(RuntimeError, "to have 4 channels", lambda: nn.Conv2d(4, 8, 3)(torch.randn(2, 3, 8, 8)))
+
+    def mended(self):
+        convolution, time = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(16, 8)
+        maps = convolution(torch.randn(2, 3, 8, 8)) + time(torch.randn(2, 16))[:, :, None, None]
+        return seen(maps.shape == (2, 8, 8, 8), f"maps {tuple(maps.shape)}")
+
+
+class B0_4:
+    """Times of shape (B,) are broadcast along the image's width: an error, unless B is the width (64 of 64 pixels),
+    where column j silently gets the noise of image j. A plain number is an error too.
+
+    Times of shape (B, 1, 1, 1)."""
+
+    lines, severity, until = "25", STOPS_OR_WRONG, "diffusion"
+
+    def failure(self):
+        images = lambda count: torch.full((count, 1, 8, 8), 1e6)
+        number = raised(TypeError, "must be Tensor, not float", lambda: forward_diffusion_sample(images(4), 5, "cpu"))
+        four = raised(RuntimeError, "must match", lambda: forward_diffusion_sample(images(4), torch.rand(4), "cpu"))
+        factors = forward_diffusion_sample(images(8), 5 * torch.arange(8.0), "cpu")[0] / 1e6
+        along_width = factors[0, 0, 0].std() > 0.1 and factors[:, 0, 0, 0].std() < 1e-4
+        seen(along_width, "each image has a factor of its own")
+        return f"{number}; B = 4, width 8: {four}; B = 8: one factor a column"
+
+    def mended(self):
+        t = 5 * torch.arange(8.0).reshape(-1, 1, 1, 1)
+        factors = forward_diffusion_sample(torch.full((8, 1, 8, 8), 1e6), t, "cpu")[0] / 1e6
+        right = factors[0].std() < 1e-4 and factors[:, 0, 0, 0].std() > 0.1
+        return seen(right, "B = 8: one factor an image")
+
+
+class B0_5:
+    """`exp(-0.25 t^2 0.02)` is the variance-preserving schedule without its term -t beta_0 / 2, and with 0.02 for a
+    difference of betas of 19.9: t in [0, 1] hardly adds noise, t in 0..999 soon leaves nothing of the image.
+
+    `exp(-t^2 (beta_1 - beta_0) / 4 - t beta_0 / 2)`, t in [0, 1], beta from 0.1 to 20 (Song et al., 2021)."""
+
+    lines, severity, until = "25", WRONG, "diffusion"
+
+    def failure(self):
+        left = lambda t: torch.exp(-0.25 * t**2 * 0.02)  # of the image
+        steps = left(torch.arange(1000.0))
+        gone = (steps < 0.01).float().mean().item()
+        told = f"t = 1 leaves {left(torch.tensor(1.0)):.3f} of the image; of 1000 steps {gone:.1%} leave less than 0.01"
+        return seen(left(torch.tensor(1.0)) > 0.99 and gone > 0.95 and (steps[145:] == 0).all(), told)
+
+    def mended(self):
+        t = torch.tensor([0.0, 1.0], dtype=torch.float64)
+        start, end = torch.exp(-0.25 * t**2 * (20 - 0.1) - 0.5 * t * 0.1).tolist()
+        return seen(start == 1 and abs(end - 0.0065716) < 1e-7, f"from {start:.0f} at t = 0 to {end:.7f} at t = 1")
+
+
+class B0_6:
+    """The default device is "cuda"; the noisy image lies there, the noise that is the target on the image's device.
+
+    No device at all: the noise is made where the image is."""
+
+    lines, severity, until = "25, 40", HAZARD, "diffusion"
+
+    def failure(self):
+        noisy, noise = forward_diffusion_sample(torch.randn(2, 3, 4, 4), torch.rand(1), device="meta")
+        return raised(RuntimeError, "not on the expected device", lambda: F.mse_loss(noisy, noise))
+
+    def mended(self):
+        x0 = torch.randn(2, 3, 4, 4, device="meta")
+        noisy, noise = forward_diffusion_sample(x0, torch.rand(1, device="meta"), x0.device)
+        return seen(F.mse_loss(noisy, noise).device == x0.device, f"image, noise and loss on {x0.device}")
+
+
+class B0_10:
+    """The text encoder computes gradients that no optimiser uses and nobody clears; without dropped captions there is
+    no classifier-free guidance, and there is no sampler.
+
+    The encoder is frozen (in jaxgen: a net that no player trains); a tenth of the captions is dropped; a sampler."""
+
+    lines, severity, until = "40", WRONG, "text"
+
+    def failure(self):
+        sizes, before, encoder = self.steps(frozen=False)
+        kept = all(torch.equal(*pair) for pair in zip(before, encoder.parameters(), strict=True))
+        told = f"the encoder's gradients grow, {sizes[0]:.2f}, {sizes[1]:.2f}, {sizes[2]:.2f}, its weights stay"
+        return seen(kept and sizes[0] < sizes[1] < sizes[2], told)
+
+    def mended(self):
+        sizes, *_ = self.steps(frozen=True)
+        dropped = (torch.rand(10_000, 1) < 0.1).float().mean().item()
+        return seen(not any(sizes) and 0.08 < dropped < 0.12, f"no gradients; {dropped:.1%} of the captions dropped")
+
+    def steps(self, frozen):
+        """The size of the encoder's gradient after each of three of the printed steps, on the same batch."""
+        unet, encoder, sizes = nn.Linear(4, 4), nn.Linear(3, 4).requires_grad_(not frozen), []
+        optimizer, captions = torch.optim.AdamW(unet.parameters(), lr=1e-4), torch.ones(2, 3)
+        before = [x.detach().clone() for x in encoder.parameters()]
+        for _ in range(3):
+            loss = F.mse_loss(unet(encoder(captions)), torch.ones(2, 4))
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            sizes.append(0.0 if encoder.weight.grad is None else encoder.weight.grad.norm().item())
+        return sizes, before, encoder
