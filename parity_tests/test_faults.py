@@ -14,7 +14,6 @@ import jaxgen.families.vae
 from jaxgen import core, nn, objectives, parity
 from jaxgen.core import Player
 from jaxgen.nn import norms
-from jaxgen.parity import pairs
 
 
 def biased_variance(patch):

@@ -12,8 +12,7 @@ from names import NAMES, small
 import torch_ref.documented
 from jaxgen import find, parity, weights
 from jaxgen.parity import pairs
-from jaxgen.parity.compare import UPDATE, compare
-from jaxgen.parity.verify import LEVELS
+from jaxgen.parity.compare import LEVELS, UPDATE, compare
 
 LONG = 60  # steps; `jaxgen verify` takes 300
 LOOPS = [module.name for module in pkgutil.iter_modules(torch_ref.documented.__path__)]

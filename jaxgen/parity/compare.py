@@ -6,6 +6,26 @@ import numpy as np
 
 FORWARD = 1e-9  # of the tensor's scale: five decades above the round-off of a right port, four below the weakest fault
 UPDATE = 1e-8  # of the learning rate
+UNITS = {FORWARD: "of the array's largest value", UPDATE: "of the learning rate"}
+LEVELS = {  # in the order of the table: what each one is
+    "signatures": "definitions, arguments and declarations of both files",
+    "names": "keys, shapes and types of the weights",
+    "leaks": "operations narrower than float64 in the program",
+    "outputs": "what every layer returns, in training",
+    "losses": "losses and metrics",
+    "gradients": "by the weights",
+    "inputs": "gradients by batch and draws",
+    "clipping": "gradients clipped to half of their norm",
+    "evaluation": "what every layer returns, losses and metrics, in evaluation",
+    "adversarial": "outputs, losses and gradients of zeros, ramps, ties, large means, saturated inputs, one row",
+    "metrics": "of each step",
+    "weights": "after each step",
+    "optimizer": "states of the optimisers after each step",
+    "statistics": "running statistics after each step",
+    "averages": "running averages of weights and statistics",
+    "samples": "from the same noise, in evaluation; they move nothing",
+    "trajectory": "losses over a long run",
+}
 
 
 class Row(NamedTuple):

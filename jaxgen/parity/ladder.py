@@ -91,7 +91,7 @@ def our_turns(family, rung):
 
 
 def their_turn(setting, player, state, given, rung):
-    """The twin's, in float64 on the host if `rung` is None, else on the device as torch would train in that precision."""
+    """The twin's: in float64 on the host if `rung` is None, else on the device as torch would train there."""
     torch = needs("torch", "verify")
     twin, device = setting.twin, "cuda" if rung and jax.default_backend() == "gpu" else "cpu"
     half = rung and rung.compute and getattr(torch, rung.compute)
@@ -123,9 +123,12 @@ def compared(who, mine, theirs, truth, unit):
         for key in truth[0][level]:
             true = [told[level][key] for told in truth]
             scale = max(floor, *(np.abs(x).max(initial=0.0) for x in true)) or 1.0
-            apart = lambda side: [distance(told[level].get(key), x) / scale for told, x in zip(side, true, strict=True)]
-            ours, other = (float(np.sqrt(np.mean(np.square(apart(side))))) for side in (mine, theirs))
+            ours, other = (apart([told[level].get(key) for told in side], true) / scale for side in (mine, theirs))
             yield judged_array(level, f"{who}: {key}", true[0].size, ours, other, unit)
+
+
+def apart(arrays, true):
+    return float(np.sqrt(np.mean([distance(*pair) ** 2 for pair in zip(arrays, true, strict=True)])))
 
 
 def distance(x, true):
@@ -137,9 +140,10 @@ def distance(x, true):
 
 
 def judged_array(level, array, size, ours, theirs, unit):
-    """Gate P: at most `gate` times PyTorch's own error, and four units of round-off more."""
+    """Gate P: at most `gate` times PyTorch's own error, and four units of round-off more. Where PyTorch itself gives
+    infinities or NaNs, there is nothing to be measured by."""
     gate = 4 if size >= 1000 else 8 if size > 10 else 10
-    ratio = ours / (theirs + 4 * unit / gate)
+    ratio = ours / (theirs + 4 * unit / gate) if np.isfinite(theirs) else 1.0
     return {
         "level": level, "array": array, "size": size, "theirs": theirs, "ours": ours, "ratio": ratio, "gate": gate,
         "ulps": ours / unit, "ok": not ratio > gate,

@@ -1,4 +1,5 @@
-"""A weight map as gathers, which JAX can trace and differentiate: where each element of one side stands in the other."""
+"""A weight map as gathers, which JAX can trace and differentiate: where each element of one side stands in the
+other."""
 
 from math import prod
 

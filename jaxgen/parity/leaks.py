@@ -11,7 +11,7 @@ from jax.extend.core import ClosedJaxpr, Jaxpr
 from jaxgen import core
 from jaxgen.parity.compare import Row
 
-LIBRARIES = [Path(module.__file__).parent for module in (jax, flax, optax)]
+LIBRARIES = [Path(str(module.__file__)).parent for module in (jax, flax, optax)]
 
 
 def compare(setting):

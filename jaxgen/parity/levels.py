@@ -1,5 +1,5 @@
-"""Names, and what each player's turn gives: outputs of every layer, losses, gradients; in training and in evaluation, of
-kind and of unkind inputs."""
+"""Names, and what each player's turn gives: outputs of every layer, losses, gradients; in training and in evaluation,
+of kind and of unkind inputs."""
 
 import inspect
 
@@ -18,9 +18,9 @@ def public(module):
 
 
 def compare_signatures(setting):
-    """The same definitions with the same arguments, and the same declarations; of a stranger's pair nothing is asked."""
+    """The same definitions with the same arguments, and the same declarations; nothing of a stranger's pair."""
     case = setting.case
-    if not inspect.isclass(case.ours):
+    if not isinstance(case, pairs.Case):
         return
     ours, theirs = (inspect.getmodule(cls) for cls in (case.ours, case.theirs))
     arguments = lambda x: str(inspect.signature(x.__init__ if inspect.isclass(x) else x))
@@ -95,8 +95,8 @@ def joined(level, rows):
 
 
 def clipped(family, have, want):
-    """torch's clip_grad_norm_ against ours, on the twin's gradients, to half of their norm. A player that trains nothing
-    has none."""
+    """torch's clip_grad_norm_ against ours, on the twin's gradients, to half of their norm. A player that trains
+    nothing has none."""
     if not want:
         return Row("clipping", {})
     torch = needs("torch", "verify")

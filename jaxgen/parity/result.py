@@ -7,10 +7,9 @@ import numpy as np
 
 from jaxgen.errors import writing
 from jaxgen.parity import environment
-from jaxgen.parity.compare import FORWARD
+from jaxgen.parity.compare import FORWARD, LEVELS, UNITS
 
-
-NOTHING = {"weights": [], "layers": [], "leaks": [], "trajectory": None, "samples": None, "diagnosis": None}
+NOTHING: dict = {"weights": [], "layers": [], "leaks": [], "trajectory": None, "samples": None, "diagnosis": None}
 
 
 class Result(list):
@@ -59,10 +58,9 @@ class Result(list):
 
 
 def level(row):
-    return {
-        "level": row.level, "gate": row.gate, "ok": row.ok, "error": row.error, "where": row.where,
-        "errors": row.errors, "left_out": row.left_out,
-    }  # fmt: skip
+    about, unit = LEVELS[row.level], UNITS.get(row.gate, "")
+    told = {"level": row.level, "about": about, "gate": row.gate, "unit": unit, "ok": row.ok, "error": row.error}
+    return told | {"where": row.where, "errors": row.errors, "left_out": row.left_out}
 
 
 def rung_line(rung):

@@ -19,9 +19,9 @@ class Encoder(nnx.Module):
         # without a bias, so that an image of zeros stands exactly on the kinks of what follows
         self.stem = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3, 2, 1, bias=False), nn.LeakyReLU(0.2))
         self.main = nn.Sequential(
-            nn.Conv2d(4, 4, 3, 1, 2, 2), nn.GroupNorm(2, 4), nn.GELU(),
-            nn.Conv2d(4, 4, 3, 1, 1, groups=2), nn.SiLU(), nn.BatchNorm2d(4),
-            nn.MaxPool2d(3, 2, 1), nn.InstanceNorm2d(4, affine=True), nn.Flatten(), nn.Linear(16, 2 * LATENT),
+            nn.Conv2d(4, 4, 3, 1, 2, 2, bias=False), nn.InstanceNorm2d(4, affine=True), nn.GELU(),
+            nn.Conv2d(4, 4, 3, 1, 1, groups=2), nn.GroupNorm(2, 4), nn.SiLU(), nn.BatchNorm2d(4),
+            nn.MaxPool2d(3, 2, 1), nn.Flatten(), nn.Linear(16, 2 * LATENT),
         )  # fmt: skip
 
     def __call__(self, x):
@@ -36,7 +36,7 @@ class Decoder(nnx.Module):
     def __init__(self):
         self.name = nn.Embedding(LABELS, LATENT)
         self.code = nn.Sequential(
-            nn.Linear(LATENT, LATENT), nn.Tanh(), nn.LayerNorm(LATENT), nn.Linear(LATENT, 16, bias=False),
+            nn.Linear(LATENT, LATENT), nn.LayerNorm(LATENT), nn.Tanh(), nn.Linear(LATENT, 16, bias=False),
             nn.BatchNorm1d(16), nn.Unflatten(1, (4, 2, 2)),
         )  # fmt: skip
         self.main = nn.Sequential(
@@ -47,7 +47,7 @@ class Decoder(nnx.Module):
         )  # fmt: skip
 
     def __call__(self, z, label):
-        return self.main(self.code(z * self.name(label)))
+        return self.main(self.code(z + self.name(label)))
 
 
 class Critic(nnx.Module):
@@ -57,7 +57,7 @@ class Critic(nnx.Module):
         self.stem = nn.Sequential(
             nn.Conv2d(CHANNELS, 4, 3, 2, 1, bias=False), nn.ReLU(), nn.AvgPool2d(3, 2, 1), nn.Flatten()
         )
-        self.head = nn.Sequential(nn.BatchNorm1d(16), nn.Dropout(0.25), nn.Linear(16, 1))
+        self.head = nn.Sequential(nn.Tanh(), nn.BatchNorm1d(16), nn.Dropout(0.25), nn.Linear(16, 1))
 
     def __call__(self, x):
         features = self.stem(x)
@@ -115,7 +115,7 @@ class Family(nnx.Module):
         y = self.decoder(self.reparameterize(mu, logvar, draws["eps"]), batch["label"])
         logits, features = self.critic(y)
         told = {
-            "rec": nn.smooth_l1_loss(y, x, beta=0.25),
+            "rec": nn.smooth_l1_loss(y, x, reduction="none", beta=0.25).mean((1, 2, 3)).mean(),
             "seen": nn.mse_loss(features, jax.lax.stop_gradient(self.critic.stem(x))),
             "sparse": nn.l1_loss(maps, jnp.zeros_like(maps)),
             "kl": self.divergence(mu, logvar),

@@ -4,7 +4,6 @@ import jax
 import numpy as np
 import optax
 
-from jaxgen import core
 from jaxgen.errors import needs
 from jaxgen.parity import pairs, sides
 from jaxgen.parity.compare import UPDATE, compare, described, largest, merged, noisy
@@ -98,7 +97,8 @@ def compare_samples(setting, state):
     before = pairs.arrays(twin.state_dict())
     have = np.asarray(sides.our_samples(setting.family)(state.params, state.stats, draws))
     want = sides.their_samples(twin, setting.family, draws)
-    setting.shown["samples"] = {"jax": have, "torch": want}
+    shown = {"jax": have[:8], "torch": want[:8], "low": float(want.min()), "high": float(want.max())}
+    setting.shown["samples"] = shown if want.ndim == 4 else None
     moved = compare("samples", before, pairs.arrays(twin.state_dict()), gate=0.0)
     row = compare("samples", {"image": have}, {"image": want})
     return row if moved.ok else moved
@@ -111,5 +111,7 @@ def compare_trajectory(setting, losses):
     row = compare("trajectory", have, want)
     scale = {key: np.abs(x).max() or 1.0 for key, x in want.items()}
     apart = [np.abs(have[key] - want[key]).reshape(len(losses), -1).max(1) / scale[key] for key in want]
-    setting.shown["trajectory"] = {"jax": have, "torch": want, "error": np.max(apart, 0)}
+    curves = {key: {"torch": want[key], "jax": have[key]} for key in want if want[key].ndim == 1}
+    shown = {"step": list(range(1, len(losses) + 1)), "losses": curves, "error": np.max(apart, 0)}
+    setting.shown["trajectory"] = shown | {"gate": row.gate, "stopped": None}
     return row

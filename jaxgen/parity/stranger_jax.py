@@ -15,7 +15,7 @@ from flax.traverse_util import flatten_dict, unflatten_dict
 from jaxgen.errors import UserError
 from jaxgen.parity import maps, pairs
 from jaxgen.parity.layout import Layout
-from jaxgen.parity.maps import linen_side, models, nnx_side, torch_side
+from jaxgen.parity.maps import linen_side, nnx_side, torch_side
 from jaxgen.parity.maps.layers import channels_last
 from jaxgen.parity.stranger_torch import NET, PLAYERS, leaves, projection
 
@@ -68,6 +68,14 @@ class Ours:
             raise UserError(f"{self.pair.name}: dropout: torch has the rates {twin.rates}, the port {self.rates}.")
         if self.rates:
             self.dropped["dropout"] = DROPOUT
+
+    def given(self):
+        """The inputs as the port takes them."""
+        return [jnp.asarray(x) for x in self.laid(self.fixed).values()]
+
+    def switches(self, train, module=None):
+        """What the call of the model, or of a layer of it, names the mode."""
+        return switches(module or (self.model[0] if isinstance(self.model, tuple) else self.model), train)
 
     def init(self, key):
         return jax.tree.map(jnp.asarray, self.start)

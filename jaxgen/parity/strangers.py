@@ -1,8 +1,8 @@
 """Pairs that nobody here wrote: a PyTorch module and a port of it in stock Flax (NNX or Linen), or two functions.
 
-Both become what a family and its twin are: the JAX side's weights are kept under torch's names and laid out by the weight
-map inside of the differentiated program, so gradients, optimiser states and statistics come out under torch's names too,
-and every level of the verification holds for them unchanged."""
+Both become what a family and its twin are: the JAX side's weights are kept under torch's names and laid out by the
+weight map inside of the differentiated program, so gradients, optimiser states and statistics come out under torch's
+names too, and every level of the verification holds for them unchanged."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -24,8 +24,6 @@ class Pair(NamedTuple):
     weights: Mapping[str, Any] | None = None
     images: tuple[str, ...] | None = None
     forwards: tuple[Callable | None, Callable | None] = (None, None)
-
-    ours = theirs = None  # there are no files to compare
 
     def __str__(self):
         return self.name

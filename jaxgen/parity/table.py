@@ -14,15 +14,13 @@ from jaxgen.parity.verify import STEPS, TRAJECTORY
 from jaxgen.parity.verify import verify as verify_case
 
 COLUMNS = {  # what stands in a column: the levels, and the gate below the name
-    "layer": (("outputs",), "1e-9"),
-    "loss": (("losses", "metrics"), "1e-9"),
-    "grad": (("gradients", "inputs", "clipping"), "1e-9"),
+    "layers": (("outputs",), "1e-9"),
+    "losses": (("losses", "metrics"), "1e-9"),
+    "grads": (("gradients", "inputs", "clipping"), "1e-9"),
     "eval": (("evaluation",), "1e-9"),
     "unkind": (("adversarial",), "1e-9"),
-    "weight": (("weights",), "1e-8"),
-    "optim": (("optimizer",), "1e-9"),
-    "stats": (("statistics",), "1e-9"),
-    "ema": (("averages",), "1e-8"),
+    "weights": (("weights", "averages"), "1e-8"),
+    "state": (("optimizer", "statistics"), "1e-9"),
     "sample": (("samples",), "1e-9"),
     "run": (("trajectory",), "1e-9"),
 }
@@ -64,7 +62,9 @@ def verify(
 
 def tell(console, results, rungs):
     """The table, what was left out, and every failure in its lines."""
-    console.print(drawn(results, rungs))
+    console.print(drawn(results))
+    if rungs:
+        console.print(climbed(results, rungs))
     for result in results:
         reasons = {reason: [] for row in result for reason in row.left_out.values()}
         for row in result:
@@ -115,21 +115,30 @@ def killed(found):
     return table
 
 
-def drawn(results, rungs=()):
+def drawn(results):
     """A layer's error stands in units of its largest value, that of a weight in units of the learning rate. Names and
     signatures have no column: where they differ, it is told below."""
-    title = "jaxgen and PyTorch in float64: the worst errors"
-    caption = "weight and ema in units of the learning rate"
-    caption += "; of a precision: our error beside PyTorch's own" if rungs else ""
-    table = Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=0, pad_edge=False)
+    table = framed("jaxgen and PyTorch in float64: the worst errors", "weights in units of the learning rate")
     table.add_column("case\ngate", overflow="fold")
     for name, (_, gate) in COLUMNS.items():
-        table.add_column(f"{name}\n{gate}", justify="right", no_wrap=True)
-    for name in rungs:
-        table.add_column(f"{name}\n4 to 10", justify="right", no_wrap=True)
+        table.add_column(f"{name}\n{gate}", justify="right", no_wrap=True, min_width=len(name))
     for result in results:
-        cells = [cell(result, levels) for levels, _ in COLUMNS.values()]
-        table.add_row(str(result.case), *cells, *(ratio(result, name) for name in rungs))
+        table.add_row(str(result.case), *(cell(result, levels) for levels, _ in COLUMNS.values()))
+    return table
+
+
+def framed(title, caption=None):
+    return Table(title=title, caption=caption, box=box.SIMPLE_HEAD, padding=0, collapse_padding=True, pad_edge=False)
+
+
+def climbed(results, rungs):
+    """Our error beside PyTorch's own, both against float64."""
+    table = framed("our error in units of PyTorch's, both against float64", "gates: 4 to 10, by the size of the array")
+    for name in ("case", *rungs, "where"):
+        table.add_column(name, overflow="fold", justify="right" if name in rungs else "left")
+    for result in results:
+        worst = max(result.ladder, key=lambda rung: rung["ratio"] / rung["gate"], default={"where": ""})
+        table.add_row(str(result.case), *(ratio(result, name) for name in rungs), worst["where"])
     return table
 
 

@@ -7,30 +7,11 @@ import jax
 from jaxgen.errors import UserError
 from jaxgen.parity import ladder, leaks, levels
 from jaxgen.parity import steps as steps_
-from jaxgen.parity.compare import merged
+from jaxgen.parity.compare import LEVELS, merged
 from jaxgen.parity.result import Result
 from jaxgen.parity.setting import Setting
 
 STEPS, TRAJECTORY = 3, 300
-LEVELS = {  # in the order of the table: what each one is
-    "signatures": "definitions, arguments and declarations of both files",
-    "names": "keys, shapes and types of the weights",
-    "leaks": "operations narrower than float64 in the program",
-    "outputs": "what every layer returns, in training",
-    "losses": "losses and metrics",
-    "gradients": "by the weights",
-    "inputs": "gradients by batch and draws",
-    "clipping": "gradients clipped to half of their norm",
-    "evaluation": "what every layer returns, losses and metrics, in evaluation",
-    "adversarial": "outputs, losses and gradients of unkind inputs: zeros, ramps, ties, large means, saturation, one row",
-    "metrics": "of each step",
-    "weights": "after each step",
-    "optimizer": "states of the optimisers after each step",
-    "statistics": "running statistics after each step",
-    "averages": "running averages of weights and statistics",
-    "samples": "from the same noise, in evaluation; they move nothing",
-    "trajectory": "losses over a long run",
-}
 
 
 def verify(case, *, steps=STEPS, trajectory=TRAJECTORY, only=(), rungs=()) -> Result:

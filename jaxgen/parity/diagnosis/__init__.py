@@ -1,0 +1,5 @@
+"""The diagnosis of a port that differs: the layer, the cause, and the cure. Needs torch."""
+
+from jaxgen.parity.diagnosis.diagnose import Diagnosis, diagnose
+
+__all__ = ["Diagnosis", "diagnose"]

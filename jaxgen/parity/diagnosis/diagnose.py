@@ -1,0 +1,199 @@
+"""Which layer is wrong, and why: each layer of the port is given what its torch partner was given (teacher forcing,
+forward and backward), so an error is its own and not inherited; then altered torch layers are tried on the first."""
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxgen.parity import levels, pairs, sides
+from jaxgen.parity.compare import FORWARD, error
+from jaxgen.parity.diagnosis import calls, reference
+from jaxgen.parity.diagnosis.hypotheses import hypotheses
+from jaxgen.parity.diagnosis.ports import port
+from jaxgen.parity.setting import Setting
+from jaxgen.parity.unkind import unkind
+from jaxgen.parity.verify import verify
+
+
+class Diagnosis(NamedTuple):
+    """`layer` is None where no layer is wrong by itself: then `between` names the layers around the fault. `phase` is
+    forward, statistics or backward; `tried` counts the hypotheses."""
+
+    layer: str | None
+    kind: str = ""
+    phase: str = ""
+    local: float = 0.0
+    inherited: float = 0.0
+    cause: str = ""
+    told: str = ""
+    cure: str = ""
+    tried: int = 0
+    where: str = ""
+
+    @property
+    def found(self):
+        return self.layer is not None
+
+    def __str__(self):
+        if not self.found:
+            return self.told
+        seen = f"{self.phase}{f', {self.where}' if self.where else ''}: its own error {self.local:.1e}"
+        inherited = f", inherited {self.inherited:.1e}"
+        return f"{self.kind} {self.layer} ({seen}{inherited}): {self.told}; {self.cure}"
+
+
+class Answer(NamedTuple):
+    """How far the port's layer is from its partner when both are given the same."""
+
+    call: calls.Call
+    have: dict
+    want: dict
+    errors: dict[str, float]  # of each part of the answer
+
+    def local(self, phase):
+        part = {"forward": "output", "statistics": "statistic", "backward": "gradient"}[phase]
+        return max((x for name, x in self.errors.items() if name.startswith(part)), default=0.0)
+
+
+def diagnose(case, result=None) -> Diagnosis:
+    """The first layer that is wrong by itself, its cause and the cure; or what stands between the layers. `result` is
+    that of `verify(case)`, made anew where it is not given."""
+    result = result or verify(case, trajectory=0)
+    failed = {row.level: row for row in result if not row.ok}
+    if not failed:
+        return Diagnosis(None, told="nothing differs")
+    if "names" in failed:
+        return Diagnosis(None, told=f"the weights differ at {failed['names'].where}: names, shapes or types")
+    with jax.enable_x64(True):
+        setting = Setting(case)
+        return faulty_layer(setting, "adversarial" in failed) or elsewhere(setting, failed)
+
+
+def faulty_layer(setting, adversarial=True):
+    """Random inputs in training, then in evaluation, then inputs that show kinks and ties."""
+    given, answer = setting.turn(), port(setting)
+    kinds = {name: other for name, other in unkind(given).items() if name != "large mean"} if adversarial else {}
+    for words, inputs in {"": given, **kinds}.items():
+        for training in (True, False):
+            where = ", ".join(filter(None, ("" if training else "in evaluation", words)))
+            answers = [x for name in setting.family.players for x in forced(setting, name, inputs, training, answer)]
+            for phase in ("forward", "statistics", "backward"):
+                if first := next((x for x in answers if not x.local(phase) <= FORWARD), None):
+                    return explained(setting, first, phase, where)
+    return None
+
+
+def forced(setting, player, given, training, answer):
+    """Answers of all layers in one turn, each given what its partner was given."""
+    for call in calls.recorded(setting, player, given, training):
+        want = reference.respond(call)
+        if have := answer(call):
+            yield Answer(call, have, want, apart(call, have, want))
+
+
+def apart(call, have, want):
+    """A gradient that is zero but for round-off has the scale of what was summed."""
+    floor = 1e-4 * float(np.abs(pairs.array(call.slope)).sum()) if call.slope is not None else 0.0
+    scale = lambda name: floor if name.startswith("gradient by ") else 0.0
+    return {name: error(have[name], want[name], floor=scale(name)) for name in want if name in have}
+
+
+def explained(setting, answer, phase, where):
+    call, tried = answer.call, 0
+    told = dict(layer=call.path, kind=call.kind, phase=phase, local=answer.local(phase), where=where)
+    told["inherited"] = inherited(setting, call)
+    for each in hypotheses(call):
+        tried += 1
+        if fits(answer, each):
+            return Diagnosis(**told, cause=each.cause, told=each.told, cure=each.cure, tried=tried)
+    return Diagnosis(**told, told=seen(answer), cure="compare the two definitions of this layer", tried=tried)
+
+
+def fits(answer, hypothesis):
+    """Whether the altered torch layer answers as the port's does, in all that both tell."""
+    try:
+        like = reference.respond(answer.call, hypothesis.run, hypothesis.change)
+    except (RuntimeError, ValueError):  # this layer cannot be altered so
+        return False
+    errors = apart(answer.call, answer.have, like)
+    return answer.errors.keys() <= errors.keys() and max(errors.values()) <= FORWARD
+
+
+def seen(answer):
+    """What can be said without a hypothesis."""
+    have, want = answer.have["output"], answer.want["output"]
+    if have.shape != want.shape:
+        return f"gives {have.shape}, torch gives {want.shape}"
+    return relation(have, want) or f"differs by up to {np.nanmax(np.abs(have - want)):.1e} and fits no hypothesis"
+
+
+def relation(have, want):
+    """A factor, a shift or another order, where it is one of these."""
+    scale = np.abs(want).max() or 1.0
+    near = lambda x, y: np.abs(x - y).max() <= FORWARD * scale
+    factor = float((have * want).sum() / max((want * want).sum(), 1e-300))
+    if near(have, want):
+        return ""
+    if near(have, factor * want):
+        return f"is {factor:.6g} times the reference"
+    if near(have, want + (have - want).mean()):
+        return f"is the reference and {(have - want).mean():.6g} more"
+    if near(np.sort(have, axis=None), np.sort(want, axis=None)):
+        return "has the values of the reference in another order: a transpose, a flip, or another order of flattening"
+    return ""
+
+
+def inherited(setting, call):
+    """The error of what the layer is given in the port's own run: that of the call before it."""
+    errors = list(own_errors(setting).items())
+    names = [name for name, _ in errors]
+    name = f"{call.path} (call {call.number})"
+    place = names.index(name) if name in names else 0
+    return max((x for _, x in errors[:place]), default=0.0)
+
+
+def own_errors(setting):
+    """{path (call n): error} of the port's own run of the first player's turn that differs, else of the last."""
+    given, errors = setting.turn(), {}
+    for name in setting.family.players:
+        have, want = levels.both(setting, name, sides.our_turn(setting.family, name), given)
+        errors = levels.compare("outputs", have["outputs"], want["outputs"]).errors
+        if not max(errors.values(), default=0.0) <= FORWARD:
+            return errors
+    return errors
+
+
+HINTS = {
+    "losses": "every layer is right, the loss is not: look at what stands behind the last layer",
+    "gradients": "layers and losses are right, gradients are not: one is stopped, let through or scaled between layers",
+    "inputs": "layers and losses are right, the gradients by the inputs are not",
+    "clipping": "the clipping of gradients differs",
+    "evaluation": "training is right, evaluation is not: look at what depends on the mode outside of layers",
+    "samples": "training is right, sampling is not",
+    "metrics": "the first step is right, later ones are not: look at the order of the players and the optimiser",
+    "weights": "gradients are right, steps are not: look at the optimiser",
+    "optimizer": "gradients are right, the optimiser's state is not",
+    "statistics": "layers are right, the running statistics after a step are not: look at who moves which",
+    "averages": "weights are right, their running average is not",
+}
+
+
+def elsewhere(setting, failed):
+    """No layer is wrong by itself: the fault stands between layers, in the loss, in the step or in sampling."""
+    if between := in_between(setting):
+        return Diagnosis(None, told=between)
+    level = next((name for name in HINTS if name in failed), next(iter(failed)))
+    return Diagnosis(None, told=f"{HINTS.get(level, f'{level} differ')} ({level}: {failed[level].where})")
+
+
+def in_between(setting):
+    errors = own_errors(setting)
+    first = next((name for name, x in errors.items() if not x <= FORWARD), None)
+    if first is None:
+        return ""
+    names = list(errors)
+    before = names[names.index(first) - 1] if names.index(first) else "the input"
+    return (
+        f"no layer is wrong by itself, but {first} is given something else: look at what stands between {before} and it"
+    )
