@@ -124,11 +124,36 @@ def look(arguments):
 
 
 def verify(arguments):
-    """Prove that families equal their PyTorch twins: jaxgen verify [FAMILY|FILE.py ...]."""
+    """Prove that ports equal their PyTorch twins: jaxgen verify [FAMILY|FILE.py[:CASE] ...]."""
     from jaxgen import settings
     from jaxgen.parity import table
 
-    return 0 if settings.call(table.verify, arguments, "jaxgen verify", "families") else 1
+    return 0 if settings.call(table.verify, arguments, "jaxgen verify", "cases") else 1
+
+
+def parity(arguments):
+    """Look behind a proof: jaxgen parity map|diagnose|freeze|replay|semantics|errata."""
+    name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
+    if name in ("-h", "--help"):
+        print("usage: jaxgen parity COMMAND [options]\n")
+        print("\n".join(f"  {command:10s} {about}" for command, (_, about) in PARITY.items()))
+        return 0
+    if name not in PARITY:
+        raise UserError(f"unknown command 'parity {name}'. There are {', '.join(PARITY)}.")
+    from jaxgen import settings
+    from jaxgen.parity import commands
+
+    return 0 if settings.call(getattr(commands, name), rest, f"jaxgen parity {name}", PARITY[name][0]) else 1
+
+
+PARITY = {  # what is given without its name, and what the command is for
+    "map": ("case", "Which tensor of one side is which of the other; --write converts weights."),
+    "diagnose": ("case", "The layer that is wrong, the cause and the cure; --score: how often that is right."),
+    "freeze": ("case", "Keep a case with its float64 truth in a folder."),
+    "replay": ("folder", "Compare with a frozen truth, without PyTorch."),
+    "semantics": ("only", "Where PyTorch and JAX differ, measured with the versions installed here."),
+    "errata": ("rows", "The defects of the documents, reproduced and mended: jaxgen parity errata [B1.9 ...]."),
+}
 
 
 def listed(arguments):
@@ -138,4 +163,4 @@ def listed(arguments):
     print("\n".join(f"  {name:8s} {find.summary(name)}" for name in find.names()))
 
 
-COMMANDS = {"train": train, "sample": sample, "data": look, "verify": verify, "list": listed}
+COMMANDS = {"train": train, "sample": sample, "data": look, "verify": verify, "parity": parity, "list": listed}

@@ -6,19 +6,26 @@ from typing import Any, Literal, get_args, get_origin
 
 import shtab
 
-from jaxgen import find, sampling, settings, training
+from jaxgen import cli, find, sampling, settings, training
 from jaxgen.data import builtin, look
 from jaxgen.errors import UserError
-from jaxgen.parity import table
+from jaxgen.parity import commands, table
 
 SHELLS = ("bash", "zsh", "fish")
-NAMES = " ".join(("digits", *builtin.SHAPES))
-DATA = {  # a built-in set, a folder or a file
-    "bash": "_jaxgen_data_or_file",
-    "zsh": f"{{compadd -- {NAMES}; _files}}",
-    "fish": f"{NAMES} (__fish_complete_path (commandline -ct))",
-    "preamble": {"bash": f'_jaxgen_data_or_file() {{ compgen -W "{NAMES}" -- "$1"; compgen -f -- "$1"; }}'},
-}
+
+
+def or_file(what, names):
+    """One of these names, or a folder or a file, as shtab's shells have it."""
+    names = " ".join(names)
+    return {
+        "bash": f"_jaxgen_{what}_or_file",
+        "zsh": f"{{compadd -- {names}; _files}}",
+        "fish": f"{names} (__fish_complete_path (commandline -ct))",
+        "preamble": {"bash": f'_jaxgen_{what}_or_file() {{ compgen -W "{names}" -- "$1"; compgen -f -- "$1"; }}'},
+    }
+
+
+DATA, CASES = or_file("data", ("digits", *builtin.SHAPES)), or_file("case", find.names())
 
 
 def script(shell: str, commands: dict[str, str]) -> str:
@@ -63,14 +70,22 @@ def sample(parser):
 
 def verify(parser):
     known = settings.signature(table.verify)
-    fill(parser, known, settings.comments(table.verify), {"families": tuple(find.names())}, "families")
+    fill(parser, known, settings.comments(table.verify), {"cases": CASES}, "cases")
+
+
+def parity(parser):
+    names = parser.add_subparsers()
+    for name, (positional, about) in cli.PARITY.items():
+        function = getattr(commands, name)
+        one = names.add_parser(name, help=escaped(about), description=escaped(about))
+        fill(one, settings.signature(function), settings.comments(function), {"case": CASES}, positional)
 
 
 def look_at(parser):
     fill(parser, settings.signature(look.data), settings.comments(look.data), {"name": DATA}, "name")
 
 
-FILLED = {"train": train, "sample": sample, "verify": verify, "data": look_at}
+FILLED = {"train": train, "sample": sample, "verify": verify, "parity": parity, "data": look_at}
 
 
 def fill(parser, parameters, told, known, positional=""):
@@ -84,11 +99,11 @@ def fill(parser, parameters, told, known, positional=""):
         action = parser.add_argument(
             name if name == positional else flag,
             nargs=several if get_origin(kind) is tuple else None,
-            choices=None if few is DATA else few or None,
+            choices=None if isinstance(few, dict) else few or None,
             help=escaped(told.get(name, name)),
         )
-        if few is DATA or (not few and str in flat(kind)):  # a text that is not one of a few is a file or a folder
-            action.complete = DATA if few is DATA else shtab.FILE
+        if isinstance(few, dict) or (not few and str in flat(kind)):  # a text that is not one of a few is a file
+            action.complete = few or shtab.FILE
 
 
 def escaped(text):

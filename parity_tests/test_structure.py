@@ -64,17 +64,30 @@ def test_one_direction():
             assert not [used for used in imports(path) if used.startswith(high)], name
 
 
+# modules of the proof that are imported only when a torch side is at hand
+BEHIND_THE_DOOR = tuple(f"jaxgen.parity.{name}" for name in ("stranger_", "diagnosis", "semantics.", "errata."))
+
+
 def test_each_side_stands_alone():
-    for _, path in modules("jaxgen"):
-        assert not [used for used in imports(path) if used.split(".")[0] in ("torch", "torchvision", "torch_ref")], path
+    for name, path in modules("jaxgen"):
+        used = {used.split(".")[0] for used in imports(path)}
+        assert name.startswith(BEHIND_THE_DOOR) or not used & {"torch", "torchvision", "torch_ref"}, path
     for _, path in modules("torch_ref"):
         assert not [used for used in imports(path) if used.split(".")[0] in ("jax", "flax", "jaxgen", "optax")], path
 
 
+def test_the_proof_is_imported_without_torch():
+    """Commands, tables and bundles; what needs torch says so when it is used."""
+    names = ("cli", "parity", "parity.commands", "parity.table", "parity.ladder", "parity.report", "completion")
+    blocked = "import sys; sys.modules['torch'] = None; import " + ", ".join(f"jaxgen.{name}" for name in names)
+    fastest("-c", blocked, tries=1)
+
+
 def test_only_the_border_and_the_modules_know_flax():
+    """The proof looks into strangers' models, so it knows too."""
     for name, path in modules("jaxgen"):
         knows = any(used.startswith("flax.nnx") or used == "flax.nnx" for used in imports(path))
-        inside = name.startswith(("jaxgen.nn", "jaxgen.families", "jaxgen.functional", "jaxgen.parity.taps"))
+        inside = name.startswith(("jaxgen.nn", "jaxgen.families", "jaxgen.functional", "jaxgen.parity"))
         assert inside or not knows, name
 
 

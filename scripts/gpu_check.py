@@ -18,7 +18,7 @@ import torch
 
 from jaxgen import core, find, parallel, parity
 from jaxgen.functional import Functional
-from jaxgen.parity import pairs
+from jaxgen.parity import ladder, pairs
 
 STEPS = 20  # of the documented loop in a call
 PRECISIONS = {"float32": ("highest", False), "tf32": ("default", True)}  # JAX's matmul precision, torch's TF32 flags
@@ -61,10 +61,13 @@ def write(path, results):
 
 
 def agreed(case):
-    """The float64 gates on this device, the twin on the host."""
-    result = parity.verify(case)
-    print(result, flush=True)
-    return {"case": str(case), "ok": result.ok, "levels": {row.level: row.error for row in result}}
+    """The float64 gates on this device, the twin on the host; then each precision that the device has, ours and
+    PyTorch's on the same device, both judged against float64."""
+    result = parity.verify(case, trajectory=0, rungs=ladder.available())
+    print(result.verdict, flush=True)
+    brief = lambda rung: {key: value for key, value in rung.items() if key != "rows"}
+    levels, rungs = {row.level: row.error for row in result}, [brief(rung) for rung in result.ladder]
+    return {"case": str(case), "ok": result.ok, "levels": levels, "ladder": rungs}
 
 
 class at_precision:

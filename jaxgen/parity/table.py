@@ -9,7 +9,7 @@ from rich.table import Table
 
 from jaxgen import find
 from jaxgen.parity.named import named
-from jaxgen.parity.result import report, write_json
+from jaxgen.parity.result import report, rung_line, write_json
 from jaxgen.parity.verify import STEPS, TRAJECTORY
 from jaxgen.parity.verify import verify as verify_case
 
@@ -47,7 +47,8 @@ def verify(
     with console.status("") as status:
         for i, case in enumerate(todo):
             status.update(f"{i + 1} of {len(todo)}: {case}")
-            results.append(verify_case(case, steps=steps, trajectory=trajectory, only=level, rungs=rungs))
+            how = dict(steps=steps, trajectory=trajectory, only=level, rungs=rungs, details=bool(html or json))
+            results.append(verified(case, how))
     tell(console, results, rungs)
     mutations = mutated(console, [case for case in todo] if cases else None) if mutate else []
     told = report(results, mutations, " ".join(["jaxgen", *sys.argv[1:]]))
@@ -60,10 +61,20 @@ def verify(
     return told["ok"]
 
 
+def verified(case, how):
+    """The result; of one that differs also the diagnosis."""
+    result = verify_case(case, **how)
+    if not result.ok:
+        from jaxgen.parity.diagnosis import diagnose
+
+        result.shown["diagnosis"] = diagnose(case, result).to_json()
+    return result
+
+
 def tell(console, results, rungs):
     """The table, what was left out, and every failure in its lines."""
     console.print(drawn(results))
-    if rungs:
+    if any(result.ladder for result in results):
         console.print(climbed(results, rungs))
     for result in results:
         reasons = {reason: [] for row in result for reason in row.left_out.values()}
@@ -71,10 +82,12 @@ def tell(console, results, rungs):
             for name, reason in row.left_out.items():
                 reasons[reason] += [name] if name not in reasons[reason] else []
         for reason, names in reasons.items():
-            say(console, f"{result.case}: left out, {reason.removeprefix('its ')}: {', '.join(names)}")
+            say(console, f"{result.case}: left out {', '.join(names)}: {reason}")
     failed = [result for result in results if not result.ok]
     for result in failed:
-        say(console, str(result))
+        say(console, f"{result.case}: {result.shown['diagnosis']['text']}")
+        for line in [*(row for row in result if not row.ok), *map(rung_line, result.ladder)]:
+            say(console, f"  {line}")
     say(console, f"{len(failed)} of {len(results)} cases differ" if failed else f"all equal in {of(results, 'case')}")
 
 

@@ -14,10 +14,11 @@ from jaxgen.parity.setting import Setting
 STEPS, TRAJECTORY = 3, 300
 
 
-def verify(case, *, steps=STEPS, trajectory=TRAJECTORY, only=(), rungs=()) -> Result:
+def verify(case, *, steps=STEPS, trajectory=TRAJECTORY, only=(), rungs=(), details=False) -> Result:
     """-> Result, of all levels or of those named in `only`; each of `rungs` (`ladder.RUNGS`) is judged beside float64.
 
-    `steps`: optimiser steps compared in full; `trajectory`: steps of which the losses are compared, 0 for none."""
+    `steps`: optimiser steps compared in full; `trajectory`: steps of which the losses are compared, 0 for none;
+    `details`: the weights and each layer by itself, for a report."""
     if odd := [name for name in only if name not in LEVELS]:
         raise UserError(f"unknown level {odd[0]!r}. There are {', '.join(LEVELS)}.")
     begun, only = time.perf_counter(), {"signatures", "names", *(only or LEVELS)}
@@ -26,7 +27,17 @@ def verify(case, *, steps=STEPS, trajectory=TRAJECTORY, only=(), rungs=()) -> Re
         rows = merged(("", row) for row in rows_of(setting, steps, trajectory, only) if row.level in only)
         steps_on = rungs and all(row.ok for row in rows)
         rungs = ladder.climb(case, rungs) if steps_on else []
+        if details:
+            detail(setting, rows)
     return Result(case, rows, rungs, setting.shown, time.perf_counter() - begun)
+
+
+def detail(setting, rows):
+    from jaxgen.parity import diagnosis, mapping
+
+    outputs = next((row for row in rows if row.level == "outputs"), None)
+    setting.shown["weights"] = mapping.rows(setting)
+    setting.shown["layers"] = list(diagnosis.layers(setting, outputs)) if outputs else []
 
 
 def rows_of(setting, steps, trajectory, only):

@@ -1,5 +1,5 @@
 """The diagnosis of a port that differs: the layer, the cause, and the cure. Needs torch."""
 
-from jaxgen.parity.diagnosis.diagnose import Diagnosis, diagnose
+from jaxgen.parity.diagnosis.diagnose import Diagnosis, diagnose, layers
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "diagnose", "layers"]

@@ -9,8 +9,8 @@ from torch_ref import core
 
 
 class Call(NamedTuple):
-    """A call of the layer at `path`, the `number`-th of it. `buffers` are those before the call; `slope` is the gradient
-    by its output, None where none came. `mask` is that of a Dropout."""
+    """The `number`-th call of the layer at `path`. `buffers` are those before it, `slope` is the gradient by its output
+    (None where none came), `mask` that of a Dropout."""
 
     path: str
     number: int
@@ -28,7 +28,7 @@ class Call(NamedTuple):
 
 
 def recorded(setting, player, given, train=True):
-    """-> calls of the layers without layers inside them (of a stranger's pair, of those that have a partner), in order."""
+    """-> calls in order, of layers without layers inside them; of a stranger's pair, of those with a partner."""
     setting.give()
     twin, known = setting.twin.train(train), getattr(setting.family, "tapped", None)
     is_layer = lambda path, module: path in known if known is not None else path and not list(module.children())

@@ -144,11 +144,9 @@ def transposed(call):
         if (down, across) != (0, 0):
             side = any(extra) and {down, across} <= {0, *(-e for e in extra), *extra}
             cause = "output padding on the other side" if side else "padding SAME"
-            told = f"equals the reference shifted by {moved(down, across)}: padding 'SAME' with kernel {k[0]}, stride {s[0]}"
-            told = (
-                f"equals the reference shifted by {moved(down, across)}, output_padding on the other side"
-                if side
-                else told
+            told = f"equals the reference shifted by {moved(down, across)}"
+            told += (
+                ": output_padding on the other side" if side else f": padding 'SAME' with kernel {k[0]}, stride {s[0]}"
             )
             run = lambda m, x, shift=(down, across): shifted(m, x, shift, call.output.shape[2:])
             yield cause, told, f"padding={right}, transpose_kernel=True", dict(run=run)

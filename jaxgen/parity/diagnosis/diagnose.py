@@ -16,6 +16,9 @@ from jaxgen.parity.unkind import unkind
 from jaxgen.parity.verify import verify
 
 
+NOTHING = "nothing differs"
+
+
 class Diagnosis(NamedTuple):
     """`layer` is None where no layer is wrong by itself: then `between` names the layers around the fault. `phase` is
     forward, statistics or backward; `tried` counts the hypotheses."""
@@ -34,6 +37,14 @@ class Diagnosis(NamedTuple):
     @property
     def found(self):
         return self.layer is not None
+
+    @property
+    def nothing(self):
+        return self.told == NOTHING
+
+    def to_json(self):
+        told = self._asdict()
+        return told | {"cause": self.told, "key": self.cause, "text": str(self)}
 
     def __str__(self):
         if not self.found:
@@ -62,7 +73,7 @@ def diagnose(case, result=None) -> Diagnosis:
     result = result or verify(case, trajectory=0)
     failed = {row.level: row for row in result if not row.ok}
     if not failed:
-        return Diagnosis(None, told="nothing differs")
+        return Diagnosis(None, told=NOTHING)
     if "names" in failed:
         return Diagnosis(None, told=f"the weights differ at {failed['names'].where}: names, shapes or types")
     with jax.enable_x64(True):
@@ -90,6 +101,21 @@ def forced(setting, player, given, training, answer):
         want = reference.respond(call)
         if have := answer(call):
             yield Answer(call, have, want, apart(call, have, want))
+
+
+def layers(setting, outputs):
+    """For a report: each layer's error in the port's own run (`outputs`, a row), and by itself, forward and backward."""
+    answer = port(setting)
+    for name in setting.family.players:
+        for each in forced(setting, name, setting.turn(), True, answer):
+            call = each.call
+            told = {"path": call.path, "kind": call.kind, "call": call.number, "player": name}
+            told |= {
+                "shape": list(call.output.shape),
+                "local": each.local("forward"),
+                "backward": each.local("backward"),
+            }
+            yield told | {"error": outputs.errors.get(f"{name}: {call.path} (call {call.number})", 0.0)}
 
 
 def apart(call, have, want):

@@ -13,7 +13,7 @@ MOMENTA = (0.01, 0.99, 0.9, 0.1, 0.001, 0.999, 0.05)
 def hypotheses(call):
     if not isinstance(call.module, NORMS):
         return
-    kind, eps = call.kind, call.module.eps
+    eps = call.module.eps
     for other in EPSILONS:
         if other != eps:
             told = f"equals torch with eps {other:g} instead of {eps:g}"

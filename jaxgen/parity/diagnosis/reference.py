@@ -8,7 +8,7 @@ from jaxgen.parity import pairs
 
 
 def respond(call, run=None, change=None, slopes=True):
-    """{"output", "gradient by the input", "gradient by <weight>", "statistic <name>"} as NumPy arrays, in torch's layout.
+    """{"output", "gradient by the input", "gradient by <weight>", "statistic <name>"}: NumPy arrays in torch's layout.
 
     `run(module, *args)` replaces the module's forward, `change(module)` edits a copy of it before."""
     module = copy.deepcopy(call.module).train(call.training)
