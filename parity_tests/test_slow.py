@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,13 @@ def test_documented_sizes(name, arguments, counts):
     assert {net: sum(x.numel() for x in module.parameters()) for net, module in twin.named_children()} == counts
     result = parity.verify(case, steps=1)
     assert result.ok, str(result)
+
+
+def test_all_twins_at_every_level_within_five_minutes():
+    """The promise of `jaxgen verify` on two idle cores, with room for a busy machine."""
+    begun = time.perf_counter()
+    told = run(sys.executable, "-m", "jaxgen", "verify")
+    assert "all equal in" in told and time.perf_counter() - begun < 2 * 300, told
 
 
 def run(*command, **environment):

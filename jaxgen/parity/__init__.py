@@ -6,4 +6,12 @@ from jaxgen.parity.result import Result
 from jaxgen.parity.strangers import Pair, case
 from jaxgen.parity.verify import verify
 
-__all__ = ["Case", "Pair", "Result", "case", "cases", "named", "verify"]
+
+def diagnose(case, result=None):
+    """-> Diagnosis: the layer that is wrong, the cause and the cure. `result` is that of `verify`, if it is at hand."""
+    from jaxgen.parity import diagnosis
+
+    return diagnosis.diagnose(case, result)
+
+
+__all__ = ["Case", "Pair", "Result", "case", "cases", "diagnose", "named", "verify"]

@@ -16,6 +16,7 @@ class Encoder(nnx.Module):
     """x (N, SIZE, SIZE, CHANNELS) -> mean and log-variance of its code (N, LATENT), and its first maps."""
 
     def __init__(self):
+        self.contrast = nn.InstanceNorm2d(CHANNELS)
         # without a bias, so that an image of zeros stands exactly on the kinks of what follows
         self.stem = nn.Sequential(nn.Conv2d(CHANNELS, 4, 3, 2, 1, bias=False), nn.LeakyReLU(0.2))
         self.main = nn.Sequential(
@@ -73,7 +74,7 @@ class Family(nnx.Module):
     small: dict[str, int] = {}
 
     def __init__(self):
-        self.encoder, self.decoder, self.critic = Encoder(), Decoder(), Critic()
+        self.critic, self.encoder, self.decoder = Critic(), Encoder(), Decoder()
 
     def inputs(self, batch):
         return {
@@ -103,7 +104,7 @@ class Family(nnx.Module):
     def critic_loss(self, batch, draws):
         fake = jax.lax.stop_gradient(self.decoder(draws["prior"], batch["label"]))
         (real, features), (fake, _) = self.critic(batch["image"]), self.critic(fake)
-        adversarial = objectives.bce_half.disc(real, fake)
+        adversarial = objectives.named("bce_half").disc(real, fake)
         p = jax.nn.sigmoid(features.mean(1))
         bright = nn.binary_cross_entropy(p, jnp.zeros_like(p))
         loss = adversarial + 0.1 * bright
@@ -115,11 +116,11 @@ class Family(nnx.Module):
         y = self.decoder(self.reparameterize(mu, logvar, draws["eps"]), batch["label"])
         logits, features = self.critic(y)
         told = {
-            "rec": nn.smooth_l1_loss(y, x, reduction="none", beta=0.25).mean((1, 2, 3)).mean(),
+            "rec": nn.smooth_l1_loss(*map(self.encoder.contrast, (y, x)), beta=0.25),
             "seen": nn.mse_loss(features, jax.lax.stop_gradient(self.critic.stem(x))),
             "sparse": nn.l1_loss(maps, jnp.zeros_like(maps)),
             "kl": self.divergence(mu, logvar),
-            "fooled": objectives.bce_half.gen(logits),
+            "fooled": objectives.named("bce_half").gen(logits),
         }
         return sum(told.values()), told
 

@@ -21,6 +21,7 @@ def verify(case, *, steps=STEPS, trajectory=TRAJECTORY, only=(), rungs=(), detai
     `details`: the weights and each layer by itself, for a report."""
     if odd := [name for name in only if name not in LEVELS]:
         raise UserError(f"unknown level {odd[0]!r}. There are {', '.join(LEVELS)}.")
+    ladder.check(rungs)
     begun, only = time.perf_counter(), {"signatures", "names", *(only or LEVELS)}
     with jax.enable_x64(True):
         setting = Setting(case)

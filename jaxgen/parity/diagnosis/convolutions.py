@@ -6,6 +6,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from jaxgen.parity.diagnosis.reference import turned
+
 CONV, TRANSPOSED = nn.Conv1d | nn.Conv2d, nn.ConvTranspose1d | nn.ConvTranspose2d
 
 
@@ -13,7 +15,7 @@ def hypotheses(call):
     module = call.module
     if isinstance(module, CONV | TRANSPOSED | nn.Linear) and module.bias is not None:
         told = "equals torch without its bias"
-        yield "bias missing", told, "keep the bias (use_bias=True)", dict(change=lambda m: m.bias.data.zero_())
+        yield "bias missing", told, "keep the bias (use_bias=True)", dict(run=turned(bias=torch.zeros_like))
     if isinstance(module, nn.Linear):
         yield from linear(module)
     if isinstance(module, nn.Conv2d):
@@ -30,36 +32,29 @@ def linear(module):
     if module.in_features == module.out_features:
         told = "the square weight is not transposed: (out, in) was taken for (in, out)"
         cure = "kernel = weight.T"
-        yield "weight not transposed", told, cure, dict(change=changed(lambda w: w.T))
-    for turned, words in ((lambda w: w.flip(0), "rows"), (lambda w: w.flip(1), "columns")):
+        yield "weight not transposed", told, cure, dict(run=turned(weight=lambda w: w.T))
+    for turn, words in ((lambda w: w.flip(0), "rows"), (lambda w: w.flip(1), "columns")):
         told = f"the {words} of the weight are in the opposite order"
-        yield "weight not transposed", told, "take the weight as it is", dict(change=changed(turned))
-
-
-def changed(turn):
-    def change(module):
-        module.weight.data = turn(module.weight.data).contiguous()
-
-    return change
+        yield "weight not transposed", told, "take the weight as it is", dict(run=turned(weight=turn))
 
 
 def kernels(module, cause, told, cure):
     """The kernel turned in one way or another."""
     size = module.weight.shape
     if max(size[2:]) > 1:
-        yield cause, told, cure, dict(change=changed(lambda w: w.flip(2, 3)))
+        yield cause, told, cure, dict(run=turned(weight=lambda w: w.flip(2, 3)))
         for axis, word in ((2, "height"), (3, "width")):
-            yield cause, f"{told}, along its {word} only", cure, dict(change=changed(lambda w, a=axis: w.flip(a)))
+            yield cause, f"{told}, along its {word} only", cure, dict(run=turned(weight=lambda w, a=axis: w.flip(a)))
     if size[2] == size[3] > 1:
         told = "height and width of the kernel are exchanged"
         right = "permute (2, 3, 1, 0), which keeps height before width"
-        exchanged = dict(change=changed(lambda w: w.transpose(2, 3)))
+        exchanged = dict(run=turned(weight=lambda w: w.transpose(2, 3)))
         yield "kernel height and width exchanged", told, right, exchanged
     if size[0] == size[1]:
         told = "input and output channels of the square kernel are exchanged"
         right = "a kernel is (height, width, in, out): permute (2, 3, 1, 0)"
-        yield "channels exchanged", told, right, dict(change=changed(lambda w: w.transpose(0, 1)))
-        both = dict(change=changed(lambda w: w.transpose(0, 1).flip(2, 3)))
+        yield "channels exchanged", told, right, dict(run=turned(weight=lambda w: w.transpose(0, 1)))
+        both = dict(run=turned(weight=lambda w: w.transpose(0, 1).flip(2, 3)))
         yield "channels exchanged", f"{told}, and it is mirrored", right, both
 
 

@@ -4,6 +4,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from jaxgen.parity.diagnosis.reference import turned
+
 NORMS = nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.LayerNorm
 BATCH = nn.modules.batchnorm._BatchNorm
 EPSILONS = (1e-6, 1e-3, 1e-8, 1e-4, 1e-2, 1e-12, 1e-5, 0.8, 0.0)
@@ -21,34 +23,34 @@ def hypotheses(call):
     for name, word in (("bias", "bias"), ("weight", "scale")):
         if getattr(call.module, name, None) is not None:
             told = f"equals torch without its {word}"
-            fill = 0.0 if name == "bias" else 1.0
-            yield f"{word} missing", told, f"keep the {word} (use_{word}=True)", dict(change=filled(name, fill))
+            fill = torch.zeros_like if name == "bias" else torch.ones_like
+            yield f"{word} missing", told, f"keep the {word} (use_{word}=True)", dict(run=turned(**{name: fill}))
     if isinstance(call.module, BATCH):
         yield from batch(call)
     if isinstance(call.module, nn.GroupNorm):
         yield from group(call)
     if isinstance(call.module, nn.LayerNorm) and len(call.module.normalized_shape) == 3:
         told = "equals torch with scale and bias laid out as (H, W, C)"
-        yield "affine laid out as NHWC", told, "transpose scale and bias from (C, H, W)", dict(change=last)
+        yield (
+            "affine laid out as NHWC",
+            told,
+            "transpose scale and bias from (C, H, W)",
+            dict(run=turned(weight=last, bias=last)),
+        )
     if isinstance(call.module, nn.LayerNorm):
         yield from layer(call)
     if isinstance(call.module, nn.modules.instancenorm._InstanceNorm):
         yield from other_axes(call, {"all but the rows": (1, 2, 3), "the batch": (0, 2, 3), "the channels": (1,)})
+        yield from by_unbiased((2, 3))
 
 
 def setting(name, value):
     return lambda module: setattr(module, name, value)
 
 
-def filled(name, value):
-    return lambda module: getattr(module, name).data.fill_(value)
-
-
-def last(module):
-    for x in (module.weight, module.bias):
-        if x is not None:
-            c, h, w = x.shape
-            x.data = x.data.reshape(h, w, c).permute(2, 0, 1).contiguous()
+def last(x):
+    c, h, w = x.shape
+    return x.reshape(h, w, c).permute(2, 0, 1)
 
 
 def batch(call):
@@ -73,8 +75,13 @@ def batch(call):
         told = "normalised by the statistics of the batch in evaluation"
         cure = "use_running_average=True in evaluation"
         yield "batch statistics in evaluation", told, cure, dict(run=by_batch)
+        told += ", which also move the running ones"
+        yield "batch statistics in evaluation", told, cure, dict(run=lambda m, x: m.train()(x))
     told = "running_var moves as if the variance were not centred"
     yield "running variance is biased", told, "keep the variance about the mean", dict(run=uncentred)
+    if call.args[0].ndim == 4 and call.training:
+        choices = {"each row by itself": (2, 3), "each pixel by itself": (0,), "everything": (0, 1, 2, 3)}
+        yield from other_axes(call, choices, moving)
 
 
 def axes_of(x):
@@ -92,22 +99,20 @@ def affine(module, x, y):
 
 
 def biased(module, x):
-    before = module.running_var.clone()
-    y = module(x)
-    if module.training and module.momentum is not None:
-        with torch.no_grad():
-            var = x.var(axes_of(x), correction=0)
-            module.running_var.copy_((1 - module.momentum) * before + module.momentum * var)
-    return y
+    return kept(module, x, lambda x: x.var(axes_of(x), correction=0))
 
 
 def uncentred(module, x):
-    before = module.running_var.clone()
-    y = module(x)
+    return kept(module, x, lambda x: (x**2).mean(axes_of(x)))
+
+
+def kept(module, x, variance):
+    """Right but for the variance that is kept."""
     if module.training and module.momentum is not None:
         with torch.no_grad():
-            module.running_var.copy_((1 - module.momentum) * before + module.momentum * (x**2).mean(axes_of(x)))
-    return y
+            module.running_mean.lerp_(x.mean(axes_of(x)), module.momentum)
+            module.running_var.lerp_(variance(x), module.momentum)
+    return by_batch(module, x)
 
 
 def unbiased(module, x):
@@ -120,6 +125,12 @@ def unbiased(module, x):
 
 def by_batch(module, x):
     return F.batch_norm(x, None, None, module.weight, module.bias, True, 0.0, module.eps)
+
+
+def moving(module, x, y):
+    """The statistics still move as they should."""
+    module(x.detach())
+    return affine(module, x, y)
 
 
 def group(call):
@@ -139,13 +150,33 @@ def group(call):
             told = f"equals torch with {other} groups instead of {groups}"
             yield "normalised over other axes", told, f"num_groups={groups}", dict(run=run)
     yield from other_axes(call, {"the batch": (0, 2, 3), "the channels of each pixel": (1,)})
+    split = lambda x: x.unflatten(1, (groups, -1)).flatten(2)
+    told = "normalised by the unbiased variance (n - 1)"
+
+    def wide(module, x):
+        var, mean = torch.var_mean(split(x), 2, correction=1, keepdim=True)
+        return affine(module, x, ((split(x) - mean) / torch.sqrt(var + module.eps)).reshape(x.shape))
+
+    yield "normalised by the unbiased variance", told, "the biased variance (ddof=0)", dict(run=wide)
+
+
+def by_unbiased(axes, put=None):
+    told = "normalised by the unbiased variance (n - 1)"
+
+    def run(module, x):
+        var, mean = torch.var_mean(x, axes, correction=1, keepdim=True)
+        return (put or affine)(module, x, (x - mean) / torch.sqrt(var + module.eps))
+
+    yield "normalised by the unbiased variance", told, "the biased variance (ddof=0)", dict(run=run)
 
 
 def layer(call):
     rank = call.args[0].ndim
     choices = {"all axes but the rows": tuple(range(1, rank)), "the first axis": (0,), "all axes": tuple(range(rank))}
     choices |= {"the last axis": (-1,), "space only": (2, 3)} if rank == 4 else {}
-    yield from other_axes(call, choices, lambda m, x, y: y * m.weight + m.bias if m.weight is not None else y)
+    put = lambda m, x, y: y * m.weight + m.bias if m.weight is not None else y
+    yield from other_axes(call, choices, put)
+    yield from by_unbiased(tuple(range(rank - len(call.module.normalized_shape), rank)), put)
 
 
 def other_axes(call, choices, put=affine):

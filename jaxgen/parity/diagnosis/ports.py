@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import torch
 from flax import linen, nnx
 from flax.traverse_util import flatten_dict, unflatten_dict
 
@@ -155,7 +156,10 @@ def answering(run):
 
 
 def answered(layer, answer, call):
-    """Output, gradients by the input and by weights, statistics."""
+    """Output, gradients by the input and by weights, statistics. In float32 if that is what the call gives."""
+    if call.args[0].dtype == torch.float32:
+        single = lambda x: np.asarray(x, np.float32) if np.asarray(x).dtype == float else np.asarray(x)
+        layer = layer._replace(params=jax.tree.map(single, layer.params), held=jax.tree.map(single, layer.held))
     lay, names = layer.lay, layer.names
     before = {names.get(name, name): pairs.array(x) for name, x in call.buffers.items()}
     held = {name: np.asarray(before[name], x.dtype) if name in before else x for name, x in layer.held.items()}

@@ -25,9 +25,20 @@ def respond(call, run=None, change=None, slopes=True):
     if slopes and call.slope is not None and output.shape == call.slope.shape and output.requires_grad:
         output.backward(call.slope)
         told |= {"gradient by the input": args[0].grad} if args[0].grad is not None else {}
-        told |= {f"gradient by {name}": x.grad for name, x in module.named_parameters() if x.grad is not None}
+        slope = lambda x: torch.zeros_like(x) if x.grad is None else x.grad  # a weight that an altered layer ignores
+        told |= {f"gradient by {name}": slope(x) for name, x in module.named_parameters()}
     told |= {f"statistic {name}": x for name, x in module.named_buffers() if x.is_floating_point()}
     return {name: pairs.array(x) for name, x in told.items()}
+
+
+def turned(**turns):
+    """The module's forward with some of its weights turned into others; gradients come back through the turn."""
+
+    def run(module, *args):
+        other = {name: turn(getattr(module, name)) for name, turn in turns.items() if getattr(module, name) is not None}
+        return torch.func.functional_call(module, other, args)
+
+    return run
 
 
 def forward(call):

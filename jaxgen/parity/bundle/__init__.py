@@ -1,0 +1,8 @@
+"""Golden bundles: a case with its weights, its inputs and the float64 truth, kept in a folder of safetensors files and
+a manifest; and its replay, which needs no torch: on a GPU, on a TPU, after an upgrade."""
+
+from jaxgen.parity.bundle.commands import freeze_command, replay_command
+from jaxgen.parity.bundle.freeze import freeze
+from jaxgen.parity.bundle.replay import replay
+
+__all__ = ["freeze", "freeze_command", "replay", "replay_command"]

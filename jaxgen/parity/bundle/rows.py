@@ -1,0 +1,106 @@
+"""The JAX side of a case beside its frozen truth, in float64, level by level as in `verify`."""
+
+import numpy as np
+
+from jaxgen.optim import clip_grad_norm
+from jaxgen.parity import leaks, levels, pairs, sides
+from jaxgen.parity import steps as steps_
+from jaxgen.parity.compare import LEVELS, UPDATE, Row, compare, described, largest, merged
+from jaxgen.parity.unkind import unkind
+from jaxgen.weights import to_state_dict
+
+TURNS = {"outputs", "losses", "gradients", "inputs", "clipping"}
+STEPS = {"metrics", "optimizer", "weights", "statistics", "averages", "samples"}
+
+
+def asked(given):
+    """{kind: (what a player is given in a turn, whether it trains)}."""
+    unkindly = {kind: (other, True) for kind, other in unkind(given).items()}
+    evaluated = {"evaluation": (given, False), "one row": (levels.first_row(given), False)}
+    return {"training": (given, True), **unkindly, **evaluated}
+
+
+def rows_of(frozen, only):
+    """That the weights fit was seen when they were read."""
+    yield Row("names", dict.fromkeys(frozen.state_dict, 0.0), 0.0, getattr(frozen.family, "dropped", {}))
+    if frozen.learns and "leaks" in only:
+        yield leaks.compare(frozen)
+    yield from compare_turns(frozen, only)
+    if frozen.learns and only & STEPS:
+        yield from compare_steps(frozen)
+
+
+def compare_turns(frozen, only):
+    """Each player's first turn, of each kind that is asked for; all but the first two are of one level each."""
+    rows, levels_of = [], {"training": TURNS, "evaluation": {"evaluation"}}
+    for kind, (given, train) in asked(frozen.turn()).items():
+        told_of = levels_of.get(kind, {"adversarial"})
+        if not only & told_of:
+            continue
+        for player in frozen.family.players:
+            have = frozen.runs[player, train](*frozen.trees, given)
+            told = frozen.truth["turns"][kind][player]
+            want = {name: told.get(name, {}) for name in LEVELS if name in have}
+            found, named = levels.differences(have, want), player if kind in levels_of else f"{kind}, {player}"
+            if kind == "training":
+                found = [*found, compare_clipped(frozen, player, want["gradients"])]
+            else:
+                found = [levels.joined(*told_of, found)]
+            rows += [(named, row) for row in found]
+    yield from merged(rows)
+
+
+def compare_clipped(frozen, player, grads):
+    want = frozen.truth.get("clipped", {}).get(player, {})
+    norm = float(np.sqrt(sum((x**2).sum() for x in grads.values())))
+    have = clip_grad_norm(norm / 2).update(grads, None)[0] if grads else {}
+    return compare("clipping", pairs.plain(have), want, floor=1e-4 * largest(grads))
+
+
+def compare_steps(frozen):
+    """After each step, then samples."""
+    update, state, rows = pairs.updates(frozen.family, frozen.txs), frozen.state, []
+    for number, want in frozen.truth["steps"].items():
+        want = {name: want.get(name, {}) for name in ("metrics", "optimizer", "state", "averages", "noise")}
+        state, metrics = update(state, *frozen.step(int(number) - 1))
+        told = [compare("metrics", pairs.plain(metrics), want["metrics"]), compare_optimizers(state.opt, want)]
+        rows += [(f"step {number}", row) for row in [*told, *compare_state(state, want)]]
+    if "samples" in frozen.truth:
+        rows.append(("", compare_samples(frozen, state)))
+    yield from merged(rows)
+
+
+def compare_state(state, want):
+    """Weights in units of the learning rate; where a gradient was but noise, PyTorch's are taken."""
+    learned, noise = to_state_dict(state.params, {}).keys(), want["noise"]
+    kept = learned - {key for key, mask in noise.items() if mask.all()}
+
+    def both(trees, true, weights, statistics):
+        have = to_state_dict(*trees)
+        have |= {key: np.where(mask, true[key], have[key]) for key, mask in noise.items()}
+        some = lambda tree, keys: {key: x for key, x in tree.items() if key in keys}
+        rest = (have.keys() | true.keys()) - learned
+        why = described(noise) if weights == "weights" else {}
+        yield compare(weights, some(have, kept), some(true, kept), UPDATE, scale=pairs.LR, left_out=why)
+        yield compare(statistics, some(have, rest), some(true, rest))
+
+    yield from both((state.params, state.stats), want["state"], "weights", "statistics")
+    yield from both((state.ema["params"], state.ema["stats"]), want["averages"], "averages", "averages")
+
+
+def compare_optimizers(opt, want):
+    want, slots = want["optimizer"], steps_.SLOTS
+    name = lambda player, slot, key: f"{player}, {slot} of {key}"
+    have = {name(p, slot, k): x for p, each in opt.items() for slot in slots for k, x in steps_.slots(each, slot).items()}
+    floors = {slot: 1e-4 * largest(steps_.part(want, slot)) for slot in slots}
+    part = steps_.part
+    rows = [compare("optimizer", part(have, slot), part(want, slot), floor=floors[slot]) for slot in slots]
+    return merged([("", row) for row in rows])[0]
+
+
+def compare_samples(frozen, state):
+    want = frozen.truth["samples"]["image"]
+    have = np.asarray(sides.our_samples(frozen.family)(state.params, state.stats, frozen.noise()))
+    shown = {"jax": have[:8], "torch": want[:8], "low": float(want.min()), "high": float(want.max())}
+    frozen.shown["samples"] = shown if want.ndim == 4 else None
+    return compare("samples", {"image": have}, {"image": want})

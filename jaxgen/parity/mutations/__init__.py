@@ -1,0 +1,7 @@
+"""Faults that ports really have, planted one at a time to see that the verification sees them all. Needs torch."""
+
+from jaxgen.parity.mutations.found import Mutation, general, local, mutations
+from jaxgen.parity.mutations.planting import Planted, place
+from jaxgen.parity.mutations.scoring import score, specimen
+
+__all__ = ["Mutation", "Planted", "general", "local", "mutations", "place", "score", "specimen"]
