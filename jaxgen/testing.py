@@ -28,7 +28,7 @@ def parity_test(
     steps: int = 3,  # optimiser steps compared in full
     trajectory: int = 0,  # steps of which the losses are compared
 ):
-    """A test function for a test file: of each case one test for each level and each rung; the case is verified once."""
+    """A test function for a test file: one test for each level and each rung of each case, which is verified once."""
 
     def test(parity_check):
         parity_check()

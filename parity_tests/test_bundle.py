@@ -1,5 +1,5 @@
-"""A case frozen and replayed: the truth is found again without torch, what changed since is caught, and a bundle that is
-not whole is refused in one line."""
+"""A case frozen and replayed: the truth is found again without torch, what changed since is caught, and a bundle that
+is not whole is refused in one line."""
 
 import functools
 import json
@@ -11,10 +11,9 @@ import jax
 import jax.numpy as jnp
 import optax
 import pytest
-from flax import nnx
 
 import jaxgen.families.vae
-from jaxgen import settings
+from jaxgen import find, settings
 from jaxgen.errors import UserError
 from jaxgen.parity.bundle import files, freeze, freeze_command, replay, replay_command
 from jaxgen.parity.compare import LEVELS
@@ -30,21 +29,86 @@ def golden(tmp_path_factory):
     return folder
 
 
+PORT = """
+from flax import nnx
+
+from jaxgen.parity.bundle import port
+
+
+class Port(nnx.Module):
+    def __init__(self, epsilon=1e-5, width=6):
+        rngs = nnx.Rngs(0)
+        self.linear = nnx.Linear(4, width, rngs=rngs)
+        self.norm = nnx.GroupNorm(width, num_groups=2, epsilon=epsilon, rngs=rngs)
+
+    def __call__(self, x):
+        return self.norm(self.linear(x))
+
+
+right, wrong, wide = port(Port()), port(Port(1e-6)), port(Port(width=8))
+told = port(Port(), loss=lambda out, x: out.sum())
+"""
+PAIR = """
+import torch
+
+from jaxgen.parity import case
+
+theirs = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.GroupNorm(2, 6))
+pair = case(theirs, Port(), {"x": (4, 4)})
+"""
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory):
+    """A stranger's pair frozen; beside it a file that has its JAX side alone."""
+    folder = tmp_path_factory.mktemp("strange")
+    (folder / "port.py").write_text(PORT)
+    (folder / "pair.py").write_text(PORT + PAIR)
+    freeze(f"{folder / 'pair.py'}:pair", folder / "golden")
+    return folder
+
+
 @pytest.fixture
 def copied(golden, tmp_path):
     return shutil.copytree(golden, tmp_path / "copied")
 
 
-def test_a_replay_needs_no_torch_and_compares_every_level_that_is_kept(golden, tmp_path):
+def test_a_replay_needs_no_torch_and_compares_every_level_that_is_kept(golden, strange, tmp_path):
     told = tmp_path / "told.json"
-    call = f"replay_command({str(golden)!r}, rung=('float32',), json={str(told)!r})"
-    code = f"import sys; sys.modules['torch'] = None; from jaxgen.parity.bundle import replay_command; assert {call}"
+    code = f"""
+import sys; sys.modules["torch"] = None
+from jaxgen.errors import UserError
+from jaxgen.parity.bundle import replay, replay_command
+assert replay_command({str(golden)!r}, rung=("float32",), json={str(told)!r})
+replay({str(strange / "golden")!r}, {str(strange / "port.py:right")!r}, only=("outputs",)).assert_ok()
+try:
+    replay({str(strange / "golden")!r})
+except UserError as error:
+    print(error)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(told.read_text())["results"][0]
     assert sorted(level["level"] for level in result["levels"]) == sorted(KEPT)
     assert [rung["rung"] for rung in result["ladder"]] == ["float32"] and result["ok"]
     assert done.stdout.count("signatures and trajectory need torch") == 1 and "holds" in done.stdout
+    assert "pair.py:pair: this file needs torch, which is not installed. Name a file with the JAX side" in done.stdout
+
+
+def test_a_port_that_changed_is_caught(strange):
+    """Given by the name of its file, or as the model itself."""
+    for wrong in (f"{strange / 'port.py'}:wrong", find.own_module(strange / "port.py").Port(1e-6)):
+        result = replay(strange / "golden", wrong, only=("outputs",))
+        assert [(row.level, row.where) for row in result if not row.ok] == [("outputs", "net: net.1 (call 1)")]
+
+
+def test_another_port_is_refused(strange):
+    with pytest.raises(UserError, match=r"the port: linear/bias: expected the shape \(6,\), got \(8,\)"):
+        replay(strange / "golden", f"{strange / 'port.py'}:wide")
+    with pytest.raises(UserError, match="loss: the case has none of its own, the port given has"):
+        replay(strange / "golden", f"{strange / 'port.py'}:told")
+    with pytest.raises(UserError, match="there is no case 'rihgt'. There is: right. If the port stands elsewhere"):
+        replay(strange / "golden", f"{strange / 'port.py'}:rihgt")
 
 
 def beta_changed(patch):

@@ -3,12 +3,16 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source scripts/setup.sh test
-marks=(-m "not slow")
+slow=false
 if [ "${1:-}" = --slow ]; then
   shift
-  marks=(-m "slow or not slow")
+  slow=true
 fi
 ruff check .
 ruff format --check .
 mypy jaxgen
-python -m pytest -v "${marks[@]}" "$@"
+# a process a core; what is measured in time and memory runs alone
+python -m pytest -v -n auto --maxprocesses 4 --dist worksteal -m "not slow" "$@"
+if $slow; then
+  python -m pytest -v -m slow "$@"
+fi

@@ -92,7 +92,7 @@ class Family(nn.Module):
 
     def schedule(self, optimizer, times):
         """Its rate moves after its last turn of a step."""
-        scheduler, turns = optim.scheduler(optimizer, "cosine", warmup=3, steps=1000), []
+        scheduler, turns = optim.scheduler(optimizer, "cosine", warmup=2, steps=400), []
 
         def look(*_):
             turns.append(None)

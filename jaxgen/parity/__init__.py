@@ -1,5 +1,6 @@
 """Proof that a JAX training step equals its PyTorch twin, in float64. Needs torch (the extra `verify`) when used."""
 
+from jaxgen.parity.bundle import freeze, replay
 from jaxgen.parity.named import named
 from jaxgen.parity.pairs import Case, cases
 from jaxgen.parity.result import Result
@@ -14,4 +15,4 @@ def diagnose(case, result=None):
     return diagnosis.diagnose(case, result)
 
 
-__all__ = ["Case", "Pair", "Result", "case", "cases", "diagnose", "named", "verify"]
+__all__ = ["Case", "Pair", "Result", "case", "cases", "diagnose", "freeze", "named", "replay", "verify"]

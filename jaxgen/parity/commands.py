@@ -4,12 +4,14 @@ from rich.console import Console
 
 from jaxgen import weights
 from jaxgen.errors import UserError
+from jaxgen.parity.bundle import freeze_command as freeze
+from jaxgen.parity.bundle import replay_command as replay
 from jaxgen.parity.errata import errata
 from jaxgen.parity.named import one
 from jaxgen.parity.result import write_json
 from jaxgen.parity.semantics import semantics
 
-__all__ = ["diagnose", "errata", "map", "semantics"]
+__all__ = ["diagnose", "errata", "freeze", "map", "replay", "semantics"]
 
 
 def diagnose(
@@ -21,7 +23,9 @@ def diagnose(
     from jaxgen.parity import diagnosis
 
     if score:
-        return diagnosis.score(Console())
+        from jaxgen.parity.diagnosis.score import score as scored
+
+        return scored(Console())
     if not case:
         raise UserError("diagnose: which case? Give a family, a FILE.py[:CASE], or --score.")
     found = diagnosis.diagnose(one(case, twin))

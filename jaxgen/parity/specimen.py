@@ -88,7 +88,7 @@ class Family(nnx.Module):
             "critic": optax.rmsprop(lr, decay=0.99, eps=1e-8, eps_in_sqrt=False),
             "auto": optax.adamw(lr, b1=0.5, b2=0.99, weight_decay=0.1),
         }
-        return optim.build(self, txs, clip=0.1, schedule="cosine", warmup=3, steps=1000)
+        return optim.build(self, txs, clip=0.1, schedule="cosine", warmup=2, steps=400)
 
     def draw(self, key, batch):
         eps, prior = jax.random.split(key)

@@ -44,7 +44,8 @@ class Ours:
             raise UserError(f"{pair}: torch has weights ({weight}), the port is a function, which has none.")
         self.paths = {path: name for name, path in self.map.layers.items()} if self.map else {}
         self.tapped = {f"{NET}.{name}" for name in self.paths.values() if name}
-        self.dropped = {f"{NET}.{name}": why for name, why in self.layout.dropped.items()} if self.layout else {}
+        missing = self.layout.dropped if self.layout else dict.fromkeys(twin.net.state_dict(), "the port is a function")
+        self.dropped = {f"{NET}.{name}": why for name, why in missing.items()}
         self.start = self.trees(twin)
         self.compare_rates(twin)
 

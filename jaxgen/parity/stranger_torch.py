@@ -79,6 +79,8 @@ class Theirs(nn.Module):
 
     def __init__(self, pair):
         super().__init__()
+        if isinstance(pair.jax, nn.Module):
+            raise UserError(f"{pair}: the port is a PyTorch module. Give case(torch, jax, inputs) in this order.")
         module = copy.deepcopy(pair.torch) if isinstance(pair.torch, nn.Module) else Function(pair.torch)
         self.net, self.pair, self.rates = module.cpu().double(), pair, []
         self.aliases = torch_side.layers(self.net)[1]
@@ -92,16 +94,16 @@ class Theirs(nn.Module):
         slopes = {key: x.grad for key, x in {**floats, **dict(twin.named_parameters())}.items() if x.grad is not None}
         if odd := [key for key, x in slopes.items() if not x.isfinite().all()] or ["any"] * (not loss.isfinite()):
             raise UserError(
-                f"{self.pair}: the loss is {float(loss):.3g} in PyTorch, its gradient by {odd[0]} is not finite: any port "
-                "would seem right. Give inputs as arrays, such as the model is made for."
+                f"{self.pair}: in PyTorch the loss is {loss.item():.3g}, its gradient by {odd[0]} is not finite: any "
+                "port would seem right. Give inputs as arrays, such as the model is made for."
             )
         self.still()
 
     def still(self):
         """A layer that is run by itself drops nothing either."""
-        for layer in self.net.modules():
+        for path, layer in [*self.named_modules(remove_duplicate=False)]:
             if isinstance(layer, _DropoutNd):
-                layer.p = 0.0
+                self.set_submodule(path, nn.Identity())
             if isinstance(layer, nn.MultiheadAttention):
                 layer.dropout = 0.0
 

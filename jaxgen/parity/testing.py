@@ -35,20 +35,15 @@ def checks(asked, config):
     more, chosen = config.getoption("parity_rung"), config.getoption("parity_level")
     rungs = tuple(dict.fromkeys([*asked.rungs, *more]))
     rungs = ladder.available() if "all" in rungs else rungs
-    known(asked.levels, LEVELS, "level")
-    known(chosen, LEVELS, "level")
-    known(rungs, ladder.available(), "rung")
+    if odd := [name for name in (*asked.levels, *chosen) if name not in LEVELS]:
+        raise UserError(f"unknown level {odd[0]!r}. There are {', '.join(LEVELS)}.")
+    ladder.check(rungs)
     cases = [one for case in asked.cases for one in (named(case) if isinstance(case, str) else [case])]
     return [
         Check((id(asked), i), case, name, asked)
         for i, case in enumerate(cases)
         for name in [*levels_of(case, asked, chosen), *(rungs if more or not chosen else ())]
     ]
-
-
-def known(names, there, what):
-    if odd := [name for name in names if name not in there]:
-        raise UserError(f"unknown {what} {odd[0]!r}. There are {', '.join(there)}.")
 
 
 def levels_of(case, asked, chosen):
@@ -154,6 +149,6 @@ def imprecise(rung):
     yield f"{size} (gate {worst['gate']})"
     yield f"first divergence: {first['level']}: {first['array']}, {first['ulps']:.1f} units of round-off"
     yield (
-        "likely cause: float64 agrees, so digits are lost: by a variance in one pass (use_fast_variance=False mends it), "
-        "or by products in a narrower type than PyTorch's (jax_default_matmul_precision)"
+        "likely cause: float64 agrees, so digits are lost: by a variance in one pass (use_fast_variance=False "
+        "mends it), or by products in a narrower type than PyTorch's (jax_default_matmul_precision)"
     )

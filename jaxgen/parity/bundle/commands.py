@@ -36,7 +36,7 @@ def replay_command(
         libraries = ", ".join(f"{name} {versions[name]}" for name in ("jax", "flax", "optax", "torch"))
         print(f"{what:6s} {versions['date']}: {libraries}, on {versions['device']}")
     print(result)
-    print("holds" if result.ok else f"DIFFERS. With PyTorch, `jaxgen parity diagnose` names layer and cause.")
+    print("holds" if result.ok else "DIFFERS. With PyTorch, `jaxgen parity diagnose` names layer and cause.")
     if json:
         write_json(report([result], command=" ".join(["jaxgen", *sys.argv[1:]])), json)
     return result.ok

@@ -4,7 +4,7 @@ import jax
 
 from jaxgen.errors import UserError
 from jaxgen.parity import environment, ladder, levels, sides
-from jaxgen.parity.bundle import files, port, rungs, truth
+from jaxgen.parity.bundle import files, rungs, stranger, truth
 from jaxgen.parity.named import one
 from jaxgen.parity.pairs import Case
 from jaxgen.parity.result import plain
@@ -55,5 +55,5 @@ def described(setting, typed):
     """How a replay finds the JAX side."""
     case = setting.case
     if not isinstance(case, Case):
-        return {"kind": "pair", "name": typed, "label": str(case), **port.told(setting)}
+        return {"kind": "pair", "name": typed, "label": str(case), **stranger.told(setting)}
     return {"kind": "family", "name": case.name, "label": str(case), "arguments": plain(case.arguments)}

@@ -5,13 +5,13 @@ from functools import cached_property, partial
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
 from jaxgen import core, find, weights
 from jaxgen.errors import UserError
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs, sides
+from jaxgen.parity.bundle import stranger
 
 
 class Frozen:
@@ -89,9 +89,7 @@ def family_of(bundle, case=None):
     """The JAX side: of the case that the bundle names, or of `case`: another place of it, or the port itself."""
     told = bundle.told["case"]
     if told["kind"] == "pair":
-        from jaxgen.parity.bundle import port
-
-        return port.family(bundle, case)
+        return stranger.family(bundle, case)
     cls = getattr(case, "ours", None) or named(str(case or told["name"]))
     arguments = {key: as_given(value) for key, value in told["arguments"].items()}
     known = inspect.signature(cls.__init__).parameters

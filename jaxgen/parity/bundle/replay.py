@@ -21,9 +21,9 @@ def exact():
 
 
 def replay(folder, case=None, *, rungs=(), only=()) -> Result:
-    """-> Result, as of `verify`, of the levels that a bundle keeps. `case` is where the JAX side is, if the bundle does
-    not say: a name, a case (its torch side may be None), or a stranger's port itself. Where there is no float64 the
-    port is judged in `rungs` alone, float32 if none is given."""
+    """-> Result, as of `verify`, of the levels that a bundle keeps. `case` is where the JAX side is now, if it moved: a
+    family's file, FILE.py:NAME, a case, a stranger's port itself, or `port(...)` of it. Where there is no float64 the
+    case is judged in `rungs` alone, float32 if none is given."""
     if odd := [name for name in only if name not in LEVELS]:
         raise UserError(f"unknown level {odd[0]!r}. There are {', '.join(LEVELS)}.")
     begun, bundle = time.perf_counter(), files.read(folder)

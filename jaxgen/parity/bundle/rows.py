@@ -91,7 +91,9 @@ def compare_state(state, want):
 def compare_optimizers(opt, want):
     want, slots = want["optimizer"], steps_.SLOTS
     name = lambda player, slot, key: f"{player}, {slot} of {key}"
-    have = {name(p, slot, k): x for p, each in opt.items() for slot in slots for k, x in steps_.slots(each, slot).items()}
+    have = {
+        name(p, slot, k): x for p, each in opt.items() for slot in slots for k, x in steps_.slots(each, slot).items()
+    }
     floors = {slot: 1e-4 * largest(steps_.part(want, slot)) for slot in slots}
     part = steps_.part
     rows = [compare("optimizer", part(have, slot), part(want, slot), floor=floors[slot]) for slot in slots]

@@ -28,7 +28,7 @@ def truth(setting):
     trees, given = inputs((setting.state.params, setting.state.stats), setting.turn)
     answers = lambda kind, player, rung: [ladder.their_turn(setting, player, trees, x, rung) for x in given[kind]]
     true = {kind: {player: answers(kind, player, None) for player in setting.family.players} for kind in given}
-    errors: dict[str, dict[str, float]] = {}
+    errors = {}
     for name in ladder.available():
         rung, errors[name] = ladder.RUNGS[name], {}
         for kind in kinds(rung):
@@ -45,9 +45,8 @@ def named(row):
 
 
 def check(frozen, names):
-    if odd := [name for name in names if name not in ladder.available()]:
-        here = f"on this {jax.default_backend()} there are {', '.join(ladder.available())}"
-        raise UserError(f"unknown rung {odd[0]!r}: {here}.")
+    """Whether this machine has them, and the bundle too."""
+    ladder.check(names)
     if odd := [name for name in names if name not in frozen.rungs]:
         have = ", ".join(frozen.rungs) or "none"
         raise UserError(f"the bundle has no rung {odd[0]!r}: where it was frozen there were {have}.")

@@ -10,13 +10,15 @@ from jaxgen.parity.bundle.rows import asked
 
 def turns(setting):
     """{kind: {player: what `sides.their_turn` tells}}."""
-    answer = lambda player, given, train: sides.their_turn(setting.twin, setting.family, player, given, train)
-    told: dict[str, dict] = {}
-    for kind, (given, train) in asked(setting.turn()).items():
-        for player in setting.family.players:
-            setting.give()
-            told.setdefault(kind, {})[player] = answer(player, given, train)
-    return told
+
+    def answer(player, given, train):
+        setting.give()
+        return sides.their_turn(setting.twin, setting.family, player, given, train)
+
+    return {
+        kind: {player: answer(player, given, train) for player in setting.family.players}
+        for kind, (given, train) in asked(setting.turn()).items()
+    }
 
 
 def clipped(grads):
@@ -37,20 +39,16 @@ def stepped(setting, count):
     setting.give()
     twin, optimizers = setting.twin, setting.twin.optimizers(lr=pairs.LR)
     average, noise = torch_core.snapshot(twin), steps.watched(twin, optimizers)
+    dropped = getattr(setting.family, "dropped", {})  # what a stranger's port has not
+    kept = lambda tree: {key: x for key, x in tree.items() if key not in dropped}
     for i in range(count):
         metrics = torch_core.update(twin.train(), optimizers, *pairs.to_torch(setting.family, setting.step(i)))
         average = torch_core.average(average, twin)
-        kept = lambda tensors: pairs.arrays({k: x for k, x in tensors.items() if k not in dropped(setting)})
         told[str(i + 1)] = {
-            "metrics": pairs.arrays(metrics), "optimizer": slots(twin, optimizers), "state": kept(twin.state_dict()),
-            "averages": kept(average), "noise": dict(noise),
+            "metrics": pairs.arrays(metrics), "optimizer": slots(twin, optimizers), "noise": kept(noise),
+            "state": pairs.arrays(kept(twin.state_dict())), "averages": pairs.arrays(kept(average)),
         }  # fmt: skip
     return told
-
-
-def dropped(setting):
-    """The tensors that a stranger's port has not."""
-    return getattr(setting.family, "dropped", {})
 
 
 def slots(twin, optimizers):

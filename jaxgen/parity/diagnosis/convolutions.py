@@ -131,26 +131,46 @@ def grouped(m):
 
 def transposed(call):
     m = call.module
-    k, s, p = m.kernel_size, m.stride, m.padding
-    extra = m.output_padding
-    reach = [d * (n - 1) for d, n in zip(m.dilation, k, strict=True)]
-    right = tuple((r - a, r - a + e) for r, a, e in zip(reach, p, extra, strict=True))
-    for down, across in sorted(product(range(-2, 3), repeat=2), key=lambda pair: abs(pair[0]) + abs(pair[1])):
-        if (down, across) != (0, 0):
-            side = any(extra) and {down, across} <= {0, *(-e for e in extra), *extra}
-            cause = "output padding on the other side" if side else "padding SAME"
-            told = f"equals the reference shifted by {moved(down, across)}"
-            told += (
-                ": output_padding on the other side" if side else f": padding 'SAME' with kernel {k[0]}, stride {s[0]}"
-            )
-            run = lambda m, x, shift=(down, across): shifted(m, x, shift, call.output.shape[2:])
+    axes = list(zip(m.kernel_size, m.stride, m.padding, m.output_padding, m.dilation, strict=True))
+    right = tuple((d * (k - 1) - p, d * (k - 1) - p + e) for k, s, p, e, d in axes)
+    for cause, told, pads in transposed_pads(axes, right):
+        if pads != right:
+            run = lambda m, x, pads=pads: transposed_padded(m, x, pads)
             yield cause, told, f"padding={right}, transpose_kernel=True", dict(run=run)
     for stride in (1, 2, 3):
-        if (stride, stride) != s:
+        if (stride, stride) != m.stride:
             run = lambda m, x, s=stride: F.conv_transpose2d(x, m.weight, m.bias, s, m.padding, 0, m.groups, m.dilation)
-            yield "stride or dilation", f"stride {stride} instead of {s}", f"strides={s}", dict(run=run)
+            yield "stride or dilation", f"stride {stride} instead of {m.stride}", f"strides={m.stride}", dict(run=run)
     if m.groups > 1:
         yield from kernels(m, "kernel not flipped", "the kernel is not mirrored", "flip both spatial axes")
+
+
+def transposed_pads(axes, right):
+    """(cause, words, pads before and behind each axis as JAX counts them)."""
+    same = tuple(same_pads(d * (k - 1), s) for k, s, _, _, d in axes)
+    by_same, extra = f"padding 'SAME' with kernel {axes[0][0]}, stride {axes[0][1]}", [axis[3] for axis in axes]
+    for down, across in sorted(product(range(-2, 3), repeat=2), key=lambda pair: abs(pair[0]) + abs(pair[1])):
+        pads = tuple((a + n, b - n) for (a, b), n in zip(right, (down, across), strict=True))
+        side = any(extra) and {down, across} <= {0, *(-e for e in extra), *extra}
+        told = (
+            f"equals the reference shifted by {moved(down, across)}: {by_same if pads == same else f'padding {pads}'}"
+        )
+        told += " has output_padding on the other side" if side else ""
+        yield "output padding on the other side" if side else "padding SAME", told, pads
+    yield "padding SAME", f"{by_same}: {same} instead of {right}", same
+    guide = tuple((1 - p, 1 - p) for _, _, p, _, _ in axes)
+    yield "padding by 1 - p", f"padding {guide}: the guide's rule 1 - padding is right for a kernel of 2 alone", guide
+    plain = tuple((p, p) for _, _, p, _, _ in axes)
+    yield "padding as in torch", f"padding {plain} as in torch: JAX pads the dilated input", plain
+    short = tuple((a, b - e) for (a, b), e in zip(right, extra, strict=True))
+    yield "output padding missing", f"padding {short} is without the output_padding", short
+
+
+def same_pads(reach, stride):
+    """Those of a transposed convolution, the odd one before."""
+    total = reach + stride - 1
+    before = reach if stride > reach else -(-total // 2)
+    return before, total - before
 
 
 def moved(down, across):
@@ -159,10 +179,10 @@ def moved(down, across):
     return f"{' and '.join(filter(None, (far, side)))} pixel{'s' if max(abs(down), abs(across)) > 1 else ''}"
 
 
-def shifted(m, x, shift, size):
-    """The whole output without padding, of which another window is taken."""
+def transposed_padded(m, x, pads):
+    """The whole output without padding, of which a window is taken, or around which there is nothing but the bias."""
+    reach = [d * (k - 1) for d, k in zip(m.dilation, m.kernel_size, strict=True)]
+    (top, bottom), (left, right) = ((a - r, b - r) for (a, b), r in zip(pads, reach, strict=True))
     whole = F.conv_transpose2d(x, m.weight, None, m.stride, 0, 0, m.groups, m.dilation)
-    whole = F.pad(whole, (4, 4 + size[1], 4, 4 + size[0]))
-    top, left = (4 + p - n for p, n in zip(m.padding, shift, strict=True))
-    y = whole[:, :, top : top + size[0], left : left + size[1]]
+    y = F.pad(whole, (left, right, top, bottom))
     return y if m.bias is None else y + m.bias.view(1, -1, 1, 1)

@@ -10,11 +10,20 @@ NORMS = nn.modules.batchnorm._NormBase | nn.GroupNorm | nn.LayerNorm
 BATCH = nn.modules.batchnorm._BatchNorm
 EPSILONS = (1e-6, 1e-3, 1e-8, 1e-4, 1e-2, 1e-12, 1e-5, 0.8, 0.0)
 MOMENTA = (0.01, 0.99, 0.9, 0.1, 0.001, 0.999, 0.05)
+KEPT = ("running_var moves by the biased variance, torch's by n / (n - 1) of it", "keep n / (n - 1) of it")
 
 
 def hypotheses(call):
-    if not isinstance(call.module, NORMS):
-        return
+    """Flax keeps the biased variance, so a fault of its BatchNorm seldom comes alone."""
+    if isinstance(call.module, NORMS):
+        yield from faults(call)
+    if isinstance(call.module, BATCH) and call.training and call.module.running_var is not None:
+        for cause, told, cure, how in faults(call):
+            how["run"] = keeping(biased, how.get("run", nn.Module.__call__))
+            yield cause, f"{told}, and {KEPT[0]}", f"{cure}, and {KEPT[1]}", how
+
+
+def faults(call):
     eps = call.module.eps
     for other in EPSILONS:
         if other != eps:
@@ -31,12 +40,8 @@ def hypotheses(call):
         yield from group(call)
     if isinstance(call.module, nn.LayerNorm) and len(call.module.normalized_shape) == 3:
         told = "equals torch with scale and bias laid out as (H, W, C)"
-        yield (
-            "affine laid out as NHWC",
-            told,
-            "transpose scale and bias from (C, H, W)",
-            dict(run=turned(weight=last, bias=last)),
-        )
+        cure = "transpose scale and bias from (C, H, W)"
+        yield "affine laid out as NHWC", told, cure, dict(run=turned(weight=last, bias=last))
     if isinstance(call.module, nn.LayerNorm):
         yield from layer(call)
     if isinstance(call.module, nn.modules.instancenorm._InstanceNorm):
@@ -63,8 +68,7 @@ def batch(call):
                     f"torch counts the weight of the new batch, Flax that of the old: momentum={1 - momentum:g} in Flax"
                 )
                 yield "momentum", told, cure, dict(change=setting("momentum", other))
-    told = "running_var moves by the biased variance, torch's by n / (n - 1) of it"
-    yield "running variance is biased", told, "multiply the variance that is kept by n / (n - 1)", dict(run=biased)
+    yield "running variance is biased", *KEPT, dict(run=keeping(biased))
     told = "normalised by the unbiased variance (n - 1)"
     yield "normalised by the unbiased variance", told, "normalise by the biased variance (ddof=0)", dict(run=unbiased)
     if call.training:
@@ -78,7 +82,8 @@ def batch(call):
         told += ", which also move the running ones"
         yield "batch statistics in evaluation", told, cure, dict(run=lambda m, x: m.train()(x))
     told = "running_var moves as if the variance were not centred"
-    yield "running variance is biased", told, "keep the variance about the mean", dict(run=uncentred)
+    uncentred = lambda x: (x**2).mean(axes_of(x))
+    yield "running variance is biased", told, "keep the variance about the mean", dict(run=keeping(uncentred))
     if call.args[0].ndim == 4 and call.training:
         choices = {"each row by itself": (2, 3), "each pixel by itself": (0,), "everything": (0, 1, 2, 3)}
         yield from other_axes(call, choices, moving)
@@ -98,21 +103,21 @@ def affine(module, x, y):
     return y if bias is None else y + bias
 
 
-def biased(module, x):
-    return kept(module, x, lambda x: x.var(axes_of(x), correction=0))
+def biased(x):
+    return x.var(axes_of(x), correction=0)
 
 
-def uncentred(module, x):
-    return kept(module, x, lambda x: (x**2).mean(axes_of(x)))
+def keeping(variance, run=nn.Module.__call__):
+    """Right, or what `run` is, but for the variance that is kept."""
 
+    def altered(module, x):
+        before = module.running_var.clone()
+        y = run(module, x)
+        if module.training and module.momentum is not None:
+            module.running_var = before.lerp(variance(x.detach()), module.momentum)
+        return y
 
-def kept(module, x, variance):
-    """Right but for the variance that is kept."""
-    if module.training and module.momentum is not None:
-        with torch.no_grad():
-            module.running_mean.lerp_(x.mean(axes_of(x)), module.momentum)
-            module.running_var.lerp_(variance(x), module.momentum)
-    return by_batch(module, x)
+    return altered
 
 
 def unbiased(module, x):
@@ -173,7 +178,7 @@ def by_unbiased(axes, put=None):
 def layer(call):
     rank = call.args[0].ndim
     choices = {"all axes but the rows": tuple(range(1, rank)), "the first axis": (0,), "all axes": tuple(range(rank))}
-    choices |= {"the last axis": (-1,), "space only": (2, 3)} if rank == 4 else {}
+    choices |= {"the channels of each pixel": (1,), "space only": (2, 3), "the width": (3,)} if rank == 4 else {}
     put = lambda m, x, y: y * m.weight + m.bias if m.weight is not None else y
     yield from other_axes(call, choices, put)
     yield from by_unbiased(tuple(range(rank - len(call.module.normalized_shape), rank)), put)

@@ -45,7 +45,7 @@ def in_layer(file, function):
 
 
 def titled(file, function):
-    """"batch norm: eps" of the function `eps` in the file `batch_norm`."""
+    """ "batch norm: eps" of the function `eps` in the file `batch_norm`."""
     return f"{file}: {function.__name__}".replace("_", " ")
 
 

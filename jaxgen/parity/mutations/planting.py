@@ -6,10 +6,11 @@ from functools import reduce
 from unittest.mock import patch
 
 import jax
+import numpy as np
 
 from jaxgen import core
 from jaxgen.functional import Functional
-from jaxgen.parity import pairs
+from jaxgen.parity import pairs, sides
 
 
 class Seen:
@@ -88,11 +89,26 @@ def at(module, path):
 def place(mutation, case):
     """The path of the first layer, in the order of definition, that can have the fault; None if there is none."""
     family, twin = case.build()
-    for path, _ in twin.named_modules():
-        layer = at(family.module, path) if path else None
+    paths = [path for path, _ in twin.named_modules() if path]
+    for path in zeros(case, paths) if mutation.cause == "gradient at zero" else paths:
+        layer = at(family.module, path)
         if isinstance(layer, mutation.kinds) and mutation.plant(layer) is not NotImplemented:
             return path
     return None
+
+
+def zeros(case, paths):
+    """Those of the layers that are given exact zeros where all inputs are zero: what is behind a bias never is."""
+    (family, twin), found = case.build(), set()
+    for path in paths:
+        note = lambda _, args, path=path: found.update({path} if (args[0] == 0).any() else ())
+        twin.get_submodule(path).register_forward_pre_hook(note)
+    batch = pairs.at(pairs.batches(family, 1), 0)
+    empty = lambda x: np.full(x.shape, x.dtype == bool, x.dtype)  # a mask drops nothing
+    given = jax.tree.map(empty, {"batch": batch, "draws": jax.eval_shape(family.draw, jax.random.key(0), batch)})
+    for player in family.players:
+        sides.their_turn(twin, family, player, given)
+    return [path for path in paths if path in found]
 
 
 def reached(case, places):

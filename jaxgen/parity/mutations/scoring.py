@@ -1,6 +1,6 @@
 """The kill score: which levels of the verification see each planted fault. One that none sees has survived."""
 
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, cached_property
 from unittest.mock import patch
 
@@ -14,11 +14,15 @@ from jaxgen.parity import pairs
 from jaxgen.parity.compare import LEVELS
 from jaxgen.parity.mutations.found import general, mutations
 from jaxgen.parity.mutations.planting import Planted, Replaced, place, reached
+from jaxgen.parity.setting import Setting
 from jaxgen.parity.verify import verify
 
-STEPS = 2  # the first step of Adam hides its decays
-LATE = ("leaks", "adversarial", "trajectory")  # asked only if no other level saw the fault: a third of the time
-EARLY = tuple(level for level in LEVELS if level not in LATE)
+LATE = ("leaks", "adversarial", "weights")
+STAGES = (  # one after the other, until one sees the fault: what is slow is asked only if nothing else does
+    dict(only=tuple(level for level in LEVELS if level not in ("leaks", "adversarial", "trajectory")), steps=2),
+    dict(only=LATE, steps=4),
+    dict(only=("names",), rungs=("float32",)),
+)
 
 
 def specimen():
@@ -35,8 +39,7 @@ def score(cases=None, chosen=None):
     Without `cases` each is planted in the specimen, or else in the first family of the package that can have it; with
     them in each of them that can. A fault of one layer is planted in the first layer that can have it."""
     for subject, mutation, spot in plan(chosen or mutations(), [Subject(case) for case in cases] if cases else None):
-        subject.check()
-        yield judged(mutation, subject.case, spot)
+        yield judged(mutation, subject, spot)
 
 
 class Subject:
@@ -58,9 +61,12 @@ class Subject:
         return "" if context is not NotImplemented and context.place in self.reached else None
 
     @cache
-    def check(self):
-        if failed := levels_of(self.case):
-            raise UserError(f"{self.case} differs without any mutation, first in {next(iter(failed))}. Verify it first.")
+    def check(self, stage):
+        """The case without a mutation passes."""
+        if failed := failures(self.case, stage):
+            raise UserError(
+                f"{self.case} differs without any mutation, first in {next(iter(failed))}. Verify it first."
+            )
 
 
 def plan(chosen, subjects):
@@ -77,35 +83,39 @@ def plan(chosen, subjects):
             yield first
 
 
-def judged(mutation, case, spot):
+def judged(mutation, subject, spot):
     """The dict of one mutation."""
-    faulty, context = (Planted(case, mutation, spot), nullcontext()) if mutation.kinds else (case, None)
-    with context or mutation.plant(case.build()[0]):
-        try:
-            levels = levels_of(faulty)
-        except (UserError, ValueError, TypeError) as error:
-            if not is_told(error):
-                raise
-            levels = {"error": float("inf")}
+    case, levels = subject.case, {}
+    faulty = Planted(case, mutation, spot) if mutation.kinds else case
+    for stage in range(len(STAGES)):
+        subject.check(stage)
+        with nullcontext() if mutation.kinds else mutation.plant(subject.family):
+            levels = seen(faulty, stage)
+        if levels:
+            break
     return {
         "mutation": mutation.name, "about": mutation.about, "case": str(case), "layer": spot or None,
         "killed": bool(levels), "levels": levels, "first": next(iter(levels), None), "diagnosis": None,
     }  # fmt: skip
 
 
-def is_told(error):
-    """Whether a user would read what is wrong: of our layers, or of JAX about shapes; not of a slip in a mutation."""
-    return isinstance(error, UserError) or any(word in str(error) for word in ("expected", "shape"))
+def seen(faulty, stage):
+    """{level: its error} of those that fail; of what a user would read instead, {"error": infinite}."""
+    try:
+        return failures(faulty, stage)
+    except (UserError, ValueError, TypeError) as error:
+        told = isinstance(error, UserError) or any(word in str(error) for word in ("expected", "shape"))
+        if not told:  # a slip in the mutation
+            raise
+        return {"error": float("inf")}
 
 
-def levels_of(case):
-    """{level: its error} of those that fail. What is slow is asked only if nothing else sees a fault."""
-    with quickly():
-        for only in (EARLY, LATE[:2]):
-            if failed := {row.level: row.error for row in verify(case, steps=STEPS, trajectory=0, only=only) if not row.ok}:
-                return failed
-    rungs = verify(case, only=("names",), rungs=("float32",)).ladder
-    return {rung["rung"]: rung["ratio"] for rung in rungs if not rung["ok"]}
+def failures(case, stage):
+    how = STAGES[stage]
+    with quickly() if "steps" in how else nullcontext():
+        result = verify(case, trajectory=0, **how)
+    failed = {row.level: row.error for row in result if not row.ok}
+    return failed | {rung["rung"]: rung["ratio"] for rung in result.ladder if not rung["ok"]}
 
 
 @contextmanager
@@ -119,7 +129,10 @@ def quickly():
 
     jax.config.update("jax_disable_most_optimizations", True)
     try:
-        with patch.object(pairs, "quick", lambda function: function), Replaced(Functional, "apply", make):
+        with ExitStack() as changes:
+            changes.enter_context(patch.object(pairs, "quick", lambda function: function))
+            changes.enter_context(Replaced(Functional, "apply", make))
+            changes.enter_context(Replaced(Setting, "step", cache))  # a step's draws are asked for at every level
             yield
     finally:
         jax.config.update("jax_disable_most_optimizations", before)

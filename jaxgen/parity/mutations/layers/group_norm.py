@@ -1,11 +1,9 @@
 """Group norms that are nearly torch's."""
 
-import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import nn
-from jaxgen.nn import norms
-from jaxgen.parity.mutations.planting import calls, inside
+from jaxgen.parity.mutations.planting import calls
 
 
 def eps(layer: nn.GroupNorm):
@@ -38,21 +36,3 @@ def bias_missing(layer: nn.GroupNorm):
     if layer.bias is None:
         return NotImplemented
     calls(layer, lambda right, self, x: right(self, x, bias=0.0))
-
-
-def scale_missing(layer: nn.GroupNorm):
-    """scale missing: use_scale=False copied from another block."""
-    if layer.weight is None:
-        return NotImplemented
-    calls(layer, lambda right, self, x: right(self, x, weight=1.0))
-
-
-def pixels_by_themselves(layer: nn.GroupNorm):
-    """normalised over other axes: the channels of each pixel, the axis that a layer norm takes by default."""
-    inside(layer, norms, "standardise", lambda g, axes, eps: standardised(g, eps))
-
-
-def standardised(g, eps):
-    """g (N, pixels, groups, channels of a group)."""
-    centred = g - g.mean((2, 3), keepdims=True)
-    return centred / jnp.sqrt((centred**2).mean((2, 3), keepdims=True) + eps)

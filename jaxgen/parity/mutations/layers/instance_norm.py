@@ -26,13 +26,6 @@ def bias_missing(layer: nn.InstanceNorm2d):
     calls(layer, lambda right, self, x: right(self, x, bias=0.0))
 
 
-def scale_missing(layer: nn.InstanceNorm2d):
-    """scale missing: torch's default is affine=False, but this one has it."""
-    if layer.weight is None:
-        return NotImplemented
-    calls(layer, lambda right, self, x: right(self, x, weight=1.0))
-
-
 def one_pass(layer: nn.InstanceNorm2d):
     """variance in one pass: Flax's use_fast_variance, E[x^2] - E[x]^2."""
     inside(layer, norms, "standardise", fast)

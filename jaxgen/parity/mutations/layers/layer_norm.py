@@ -45,10 +45,3 @@ def bias_missing(layer: nn.LayerNorm):
     if layer.bias is None:
         return NotImplemented
     calls(layer, lambda right, self, x: right(self, x, bias=None))
-
-
-def scale_missing(layer: nn.LayerNorm):
-    """scale missing: elementwise_affine taken for the bias alone."""
-    if layer.weight is None:
-        return NotImplemented
-    calls(layer, lambda right, self, x: right(self, x, weight=None))

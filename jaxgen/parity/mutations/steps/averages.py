@@ -1,6 +1,5 @@
 """Running averages of weights that are not torch's."""
 
-
 from jaxgen import core
 from jaxgen.parity.mutations.planting import Replaced
 from jaxgen.parity.mutations.steps.players import tracked
@@ -11,21 +10,10 @@ def complement(family):
     return Replaced(core, "average", lambda right: lambda old, new, decay: right(old, new, 1 - decay))
 
 
-def other_decay(family):
-    """0.9999 for 0.999."""
-    return Replaced(core, "average", lambda right: lambda old, new, decay: right(old, new, 1 - (1 - decay) / 10))
-
-
 def statistics_copied(family):
     """Only parameters are averaged, statistics are those of the moment."""
     copied = lambda right: lambda old, new, decay: {**right(old, new, decay), "stats": new["stats"]}
     return Replaced(core, "average", copied) if tracked(family) else NotImplemented
-
-
-def statistics_forgotten(family):
-    """Only parameters are averaged, statistics stay those of the beginning."""
-    kept = lambda right: lambda old, new, decay: {**right(old, new, decay), "stats": old["stats"]}
-    return Replaced(core, "average", kept) if tracked(family) else NotImplemented
 
 
 def stepped(average):

@@ -51,7 +51,9 @@ def cross_entropy_of_probabilities(family):
     """logits passed where probabilities belong: clipped into [0, 1] they give numbers all the same."""
 
     def make(right):
-        return lambda logits, target, **how: losses.binary_cross_entropy(jnp.clip(logits, 1e-7, 1 - 1e-7), target, **how)
+        return lambda logits, target, **how: losses.binary_cross_entropy(
+            jnp.clip(logits, 1e-7, 1 - 1e-7), target, **how
+        )
 
     return Replaced(losses, "binary_cross_entropy_with_logits", make)
 
@@ -76,7 +78,7 @@ def logarithms_not_clamped(family):
 
 def in_float32(family):
     """.astype(jnp.float32) before the loss, whatever the precision of the run."""
-    narrow = lambda right: lambda name, function, x, *rest: right(
-        name, function, x.astype(jnp.float32).astype(x.dtype), *rest
+    narrow = lambda right: (
+        lambda name, function, x, *rest: right(name, function, x.astype(jnp.float32).astype(x.dtype), *rest)
     )
     return Replaced(losses, "reduced", narrow)

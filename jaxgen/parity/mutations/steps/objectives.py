@@ -59,8 +59,3 @@ def divergence_averaged(family):
 def divergence_negated(family):
     """The sign of the bound: it is maximised in the paper, its negative minimised in the code."""
     return method(family, "divergence", lambda right: lambda self, *args: -right(self, *args))
-
-
-def divergence_without_half(family):
-    """The factor 1/2 left out."""
-    return method(family, "divergence", lambda right: lambda self, *args: 2 * right(self, *args))

@@ -8,10 +8,10 @@ from jaxgen.parity.mutations.planting import Replaced
 
 
 class Other:
-    """A family whose players are others."""
+    """A family some of whose attributes are others."""
 
-    def __init__(self, family, players):
-        self.family, self.players = family, players
+    def __init__(self, family, **attributes):
+        vars(self).update(attributes, family=family)
 
     def __getattr__(self, name):
         return getattr(self.family, name)
@@ -21,7 +21,16 @@ def played(change):
     """A step of the family with `change(players)`."""
 
     def make(right):
-        return lambda family, *args, **how: right(Other(family, change(family.players)), *args, **how)
+        return lambda family, *args, **how: right(Other(family, players=change(family.players)), *args, **how)
+
+    return Replaced(core, "update", make)
+
+
+def simultaneous(value):
+    """A step in which the players see the state from before it, or that after the player before them."""
+
+    def make(right):
+        return lambda family, *args, **how: right(Other(family, simultaneous=value), *args, **how)
 
     return Replaced(core, "update", make)
 
@@ -47,14 +56,12 @@ def in_the_other_order(family):
 
 def at_once(family):
     """All losses computed from the state before the step, then all updates: the natural way in JAX."""
-    return Replaced(core, "is_simultaneous", lambda right: lambda family: True) if alternate(family) else NotImplemented
+    return simultaneous(True) if alternate(family) else NotImplemented
 
 
 def by_turns(family):
     """One player after the other, where the source computes all losses first."""
-    if not core.is_simultaneous(family):
-        return NotImplemented
-    return Replaced(core, "is_simultaneous", lambda right: lambda family: False)
+    return simultaneous(False) if core.is_simultaneous(family) else NotImplemented
 
 
 def statistics_of_their_own_nets(family):
@@ -83,7 +90,16 @@ def playing_once(family):
     """n_critic left out."""
     if core.shares(family) == 1:
         return NotImplemented
-    return each(times=1)
+
+    def make(right):
+        def wrong(family, txs, state, batch, draws, **how):
+            once = {name: player._replace(times=1) for name, player in family.players.items()}
+            first = (core.share(family, tree, 0) for tree in (batch, draws))
+            return right(Other(family, players=once), txs, state, *first, **how)
+
+        return wrong
+
+    return Replaced(core, "update", make)
 
 
 def batch_not_reused(family):

@@ -22,8 +22,3 @@ def eps_inside_the_root(family):
 def average_begun_at_one(family):
     """initial_scale=1, as TensorFlow has it."""
     return rmsprop(initial_scale=1.0)
-
-
-def centred(family):
-    """The variance of the gradients for their mean square."""
-    return rmsprop(centered=True)

@@ -25,11 +25,6 @@ def decay_over_the_warmup_too(family):
     return Replaced(optim, "factor", make)
 
 
-def linear(family):
-    """A straight line for the cosine."""
-    return Replaced(optim, "factor", lambda right: lambda schedule, warmup, steps: right("linear", warmup, steps))
-
-
 def turns_counted(family):
     """An optimiser counts its updates, of which a player who plays twice makes two a step."""
     if max(player.times for player in family.players.values()) == 1:
