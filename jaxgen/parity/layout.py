@@ -4,6 +4,7 @@ other."""
 from math import prod
 
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgen.parity.maps.weight_map import numbered
 
@@ -14,8 +15,10 @@ class Layout:
     def __init__(self, weights):
         numbers = numbered(weights.torch)
         aliases = {rule.torch[0]: rule.same_as for rule in weights.rules if rule.same_as}
-        self.to_jax = weights.to_jax(numbers | {name: numbers[first] for name, first in aliases.items()})
-        self.to_torch = weights.to_torch(numbered(weights.jax))
+        places = weights.to_jax(numbers | {name: numbers[first] for name, first in aliases.items()})
+        # JAX keeps a NumPy index by identity, with the type it first had; this one is the same in and out of float64
+        narrow = lambda tree: {name: x.astype(np.int32) for name, x in tree.items()}
+        self.to_jax, self.to_torch = narrow(places), narrow(weights.to_torch(numbered(weights.jax)))
         self.torch, self.jax = weights.torch, weights.jax
         self.fixed = {path: rule.fill for rule in weights.rules if rule.fill is not None for path in rule.jax}
         self.dropped = {rule.torch[0]: rule.reason or rule.text for rule in weights.rules if not rule.jax}

@@ -95,6 +95,11 @@ class Ours:
     def init(self, key):
         return jax.tree.map(jnp.asarray, self.start)
 
+    def odd(self, given):
+        """Images of a row and a column less."""
+        fewer = lambda key, x: x[:, :-1, :-1] if key in self.images else x
+        return given | {"batch": {key: fewer(key, x) for key, x in given["batch"].items()}}
+
     def inputs(self, count):
         return {}
 
@@ -126,7 +131,7 @@ class Ours:
     def loss(self, player, params, stats, batch, draws, train=True):
         tensors = {**flatten_dict(params.get(NET, {}), sep="."), **flatten_dict(stats.get(NET, {}), sep=".")}
         narrow = lambda x: x.astype(self.compute) if self.compute and jnp.issubdtype(x.dtype, jnp.floating) else x
-        tensors, args = jax.tree.map(narrow, (tensors, [jnp.asarray(x) for x in batch.values()]))
+        tensors, args = jax.tree.map(narrow, (tensors, [jnp.asarray(batch[key]) for key in self.pair.inputs]))
         with running(self.pair, "JAX"):
             out, arrays = self.run(self.layout.jax_arrays(tensors) if self.layout else {}, args, train)
             told = leaves(out, self.told)

@@ -119,13 +119,14 @@ class Theirs(nn.Module):
         return {NET: make(weights)}
 
     def net_loss(self, batch, draws, rates=None):
-        args, forward = [x.clone() for x in batch.values()], self.pair.forwards[0]  # a layer may work in place
+        given = [batch[key] for key in self.pair.inputs]  # a batch that JAX has seen is in the order of the alphabet
+        args, forward = [x.clone() for x in given], self.pair.forwards[0]  # a layer may work in place
         floats = {x.dtype for x in (*self.parameters(), *args) if x.is_floating_point()}
         with running(self.pair, "PyTorch"), tamed([] if rates is None else rates, floats <= {torch.float64}):
             out = forward(self.net, *args) if forward else self.net(*args)
             if not (told := leaves(out, as_floats)):
                 raise UserError(f"{self.pair}: the PyTorch side returns no array: there is nothing to compare.")
-            loss = self.pair.loss[0](out, *batch.values()) if self.pair.loss else projected(told)
+            loss = self.pair.loss[0](out, *given) if self.pair.loss else projected(told)
         graph = torch.zeros(
             (), dtype=loss.dtype, device=loss.device, requires_grad=True
         )  # whatever the loss depends on

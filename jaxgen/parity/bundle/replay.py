@@ -28,11 +28,13 @@ def replay(folder, case=None, *, rungs=(), only=()) -> Result:
         raise UserError(f"unknown level {odd[0]!r}. There are {', '.join(LEVELS)}.")
     begun, bundle = time.perf_counter(), files.read(folder)
     rungs, only = (rungs, {"names", *(only or LEVELS)}) if exact() else (rungs or ("float32",), {"names"})
+    anew = lambda: Frozen(bundle, family_of(bundle, case))
     with jax.enable_x64(True):
-        frozen = Frozen(bundle, family_of(bundle, case))
+        frozen = anew()
         check(frozen, rungs)
         rows = merged(("", row) for row in rows_of(frozen, only) if row.level in only)
-        ladder = [judged(frozen, name) for name in rungs] if all(row.ok for row in rows) else []
+        # JAX keeps a NumPy index by its identity, in the integers of the precision that met it first
+        ladder = [judged(anew(), name) for name in rungs] if all(row.ok for row in rows) else []
     label = f"{bundle.told['case']['label']}, replayed ({WITHOUT if exact() else 'no float64 on this device'})"
     frozen.shown["frozen"] = bundle.told["versions"]
     return Result(label, rows, ladder, frozen.shown, time.perf_counter() - begun)

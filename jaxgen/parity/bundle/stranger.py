@@ -60,7 +60,8 @@ def family(bundle, case=None):
         raise UserError(f"{bundle.folder}: {odd}: the case has {given}. Give port(model, loss=..., ...) as it does.")
     batch = bundle.arrays["given"]["steps"]["0"]["batch"]
     inputs = {name: batch[name] for name in told["inputs"]}  # in the order of the arguments
-    return without_torch(bundle, pair._replace(inputs=inputs, images=told["images"] and tuple(told["images"])))
+    images = told["images"] and tuple(told["images"])
+    return without_torch(bundle, pair._replace(name=told["label"], inputs=inputs, images=images))
 
 
 def found(bundle, case):

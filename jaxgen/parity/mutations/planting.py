@@ -1,4 +1,4 @@
-"""How a fault is planted: in one layer of a family that was built, or in place of a function wherever jaxgen uses it."""
+"""How a fault is planted: in one layer of a family, or in place of a function wherever jaxgen uses it."""
 
 import sys
 from contextlib import ExitStack
@@ -86,29 +86,34 @@ def at(module, path):
     return reduce(getattr, path.split("."), module)
 
 
-def place(mutation, case):
-    """The path of the first layer, in the order of definition, that can have the fault; None if there is none."""
-    family, twin = case.build()
-    paths = [path for path, _ in twin.named_modules() if path]
-    for path in zeros(case, paths) if mutation.cause == "gradient at zero" else paths:
+def place(mutation, case, met=None):
+    """The path of the first layer, in the order of definition, that can have the fault; None if there is none. `met` is
+    what `called` tells of the case."""
+    family, met = case.build()[0], met or called(case)
+    for path, zeros in met.items():
         layer = at(family.module, path)
-        if isinstance(layer, mutation.kinds) and mutation.plant(layer) is not NotImplemented:
-            return path
+        if isinstance(layer, mutation.kinds) and (zeros or mutation.cause != "gradient at zero"):
+            if mutation.plant(layer) is not NotImplemented:
+                return path
     return None
 
 
-def zeros(case, paths):
-    """Those of the layers that are given exact zeros where all inputs are zero: what is behind a bias never is."""
-    (family, twin), found = case.build(), set()
+def called(case):
+    """{path: whether it is given exact zeros where all inputs are zero} of the layers that a turn calls; what is behind
+    a bias is given none."""
+    (family, twin), zeros = case.build(), {}
+    paths = [path for path, _ in twin.named_modules() if path]
     for path in paths:
-        note = lambda _, args, path=path: found.update({path} if (args[0] == 0).any() else ())
+        note = lambda _, args, path=path: zeros.update({path: zeros.get(path, False) or bool((args[0] == 0).any())})
         twin.get_submodule(path).register_forward_pre_hook(note)
+    for x in twin.parameters():
+        x.data.normal_()  # no bias is zero
     batch = pairs.at(pairs.batches(family, 1), 0)
     empty = lambda x: np.full(x.shape, x.dtype == bool, x.dtype)  # a mask drops nothing
     given = jax.tree.map(empty, {"batch": batch, "draws": jax.eval_shape(family.draw, jax.random.key(0), batch)})
     for player in family.players:
         sides.their_turn(twin, family, player, given)
-    return [path for path in paths if path in found]
+    return {path: zeros[path] for path in paths if path in zeros}
 
 
 def reached(case, places):

@@ -1,10 +1,15 @@
 """Batch norms that are nearly torch's."""
 
+from typing import TYPE_CHECKING, Any
+
 from jaxgen import nn
 from jaxgen.nn.norms import scale_and_shift, standardise
 from jaxgen.parity.mutations.planting import calls
 
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+if TYPE_CHECKING:
+    BatchNorm = Any  # a function declares what it has
+else:
+    BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def eps(layer: BatchNorm):

@@ -2,7 +2,7 @@
 
 import jax.numpy as jnp
 
-from jaxgen.nn import autocast, losses
+from jaxgen.nn import losses
 from jaxgen.parity.mutations.planting import Replaced
 
 
@@ -48,7 +48,7 @@ def cross_entropy_summed(family):
 
 
 def cross_entropy_of_probabilities(family):
-    """logits passed where probabilities belong: clipped into [0, 1] they give numbers all the same."""
+    """Logits passed where probabilities belong: clipped into [0, 1] they give numbers all the same."""
 
     def make(right):
         return lambda logits, target, **how: losses.binary_cross_entropy(
