@@ -147,8 +147,8 @@ def parity(arguments):
 
 
 PARITY = {  # what is given without its name, and what the command is for
-    "map": ("case", "Which tensor of one side is which of the other; --write converts weights."),
-    "diagnose": ("case", "The layer that is wrong, the cause and the cure; --score: how often that is right."),
+    "map": ("case", "Which tensor of one side is which of the other, and weights converted by it."),
+    "diagnose": ("case", "The layer that is wrong, the cause and the cure; and how often that is right."),
     "freeze": ("case", "Keep a case with its float64 truth in a folder."),
     "replay": ("folder", "Compare with a frozen truth, without PyTorch."),
     "semantics": ("only", "Where PyTorch and JAX differ, measured with the versions installed here."),

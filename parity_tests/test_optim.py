@@ -18,7 +18,7 @@ from test_parallel import assert_same_state, loop
 from jaxgen import core, find, optim, parallel
 from jaxgen.core import Player
 from jaxgen.errors import UserError
-from jaxgen.parity import pairs, verify
+from jaxgen.parity import pairs, steps
 from jaxgen.parity.compare import compare
 from torch_ref import core as torch_core
 from torch_ref import optim as torch_optim
@@ -116,7 +116,7 @@ def compared(case, length=3, accumulate=1, blind=False, **around):
         torch_optim.clip(optimizers, around["clip"])
         plan = [around[key] for key in ("schedule", "warmup", "steps")]
         schedulers = [torch_optim.scheduler(optimizer, *plan) for optimizer in optimizers.values()]
-    average, noise, rows = torch_core.snapshot(twin), verify_module().watched(twin, optimizers), []
+    average, noise, rows = torch_core.snapshot(twin), steps.watched(twin, optimizers), []
     update = jax.jit(partial(core.update, family, txs, accumulate=accumulate), compiler_options=QUICK)
     for i in range(length):
         batch = pairs.at(batches, i)
@@ -127,16 +127,12 @@ def compared(case, length=3, accumulate=1, blind=False, **around):
         for scheduler in schedulers:
             scheduler.step()
         metrics = compare("metrics", have, pairs.arrays(want))
-        rows += [metrics, *verify_module().compare_state(state, twin, average, noise)]
+        rows += [metrics, *steps.compare_state(types.SimpleNamespace(twin=twin, family=family), state, average, noise)]
     return rows
 
 
 def decays(case):
     return inspect.signature(case.ours.optimizers).parameters
-
-
-def verify_module():
-    return inspect.getmodule(verify)
 
 
 @pytest.mark.parametrize("case", FIRST.values(), ids=str)

@@ -15,6 +15,7 @@ from jaxgen.errors import UserError
 from jaxgen.parity import maps, pairs
 from jaxgen.parity.layout import Layout
 from jaxgen.parity.maps import torch_side
+from jaxgen.parity.maps.context import refold
 from jaxgen.parity.maps.layers import channels_last
 from jaxgen.parity.stranger_run import ATTENTION, DROPOUT, active_rate, holds_arrays, ready, run, switches
 from jaxgen.parity.strangers import NET, PLAYERS, leaves, projection, running
@@ -164,8 +165,9 @@ class Ours:
         return result
 
     def laid_output(self, path, x):
-        """What a torch layer gives, as its partner does."""
-        return channels_last(self.layers[path.removeprefix(f"{NET}.")], pairs.array(x))
+        """What a torch layer gives, as its partner does, features in the partner's order."""
+        name = path.removeprefix(f"{NET}.")
+        return refold(self.map.gives.get(name), channels_last(self.layers[name], pairs.array(x)))
 
 
 def random(shape, seed):

@@ -113,6 +113,7 @@ def seen(faulty, stage):
 
 
 def failures(case, stage):
+    """{level: its error} of those that fail."""
     how = STAGES[stage]
     with quickly() if "steps" in how else nullcontext():
         result = verify(case, trajectory=0, **how)

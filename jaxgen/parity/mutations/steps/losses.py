@@ -82,3 +82,12 @@ def in_float32(family):
         lambda name, function, x, *rest: right(name, function, x.astype(jnp.float32).astype(x.dtype), *rest)
     )
     return Replaced(losses, "reduced", narrow)
+
+
+def targets_in_float32(family):
+    """jnp.float32 written into the labels: zeros and ones are none the worse for it, and no value shows it."""
+
+    def make(right):
+        return lambda logits, target, **how: right(logits, target.astype(jnp.float32), **how)
+
+    return Replaced(losses, "binary_cross_entropy_with_logits", make)
