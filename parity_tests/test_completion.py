@@ -10,7 +10,8 @@ from jaxgen import cli, find
 from jaxgen.errors import UserError
 
 ABOUT = {name: function.__doc__ for name, function in cli.COMMANDS.items()}
-HELPED = [name for name in cli.COMMANDS if name not in ("train", "list")] + [f"train {name}" for name in find.names()]
+HELPED = [name for name in cli.COMMANDS if name not in ("train", "list", "parity")]
+HELPED += [f"train {name}" for name in find.names()] + [f"parity {name}" for name in cli.PARITY]
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ STAGES = (  # one after the other, until one sees the fault: what is slow is ask
     dict(only=LATE, steps=4),
     dict(only=("names",), rungs=("float32",)),
 )
+ONE = dict(steps=1)  # is enough for a layer
 
 
 def specimen():
@@ -66,7 +67,7 @@ class Subject:
 
     def check(self, stage):
         """The case without a mutation passes."""
-        if stage not in self.sound and (failed := failures(self.case, stage)):
+        if stage not in self.sound and (failed := failures(self.case, STAGES[stage])):
             raise UserError(f"{self.case} differs without a mutation, first in {next(iter(failed))}. Verify it first.")
         self.sound.add(stage)
 
@@ -92,7 +93,7 @@ def judged(mutation, subject, spot):
     for stage in range(len(STAGES)):
         subject.check(stage)
         with nullcontext() if mutation.kinds else mutation.plant(subject.family):
-            levels = seen(faulty, stage)
+            levels = seen(faulty, STAGES[stage] | (ONE if mutation.kinds and stage == 0 else {}))
         if levels:
             break
     return {
@@ -101,10 +102,10 @@ def judged(mutation, subject, spot):
     }  # fmt: skip
 
 
-def seen(faulty, stage):
+def seen(faulty, how):
     """{level: its error} of those that fail; of what a user would read instead, {"error": infinite}."""
     try:
-        return failures(faulty, stage)
+        return failures(faulty, how)
     except (UserError, ValueError, TypeError) as error:
         told = isinstance(error, UserError) or any(word in str(error) for word in ("expected", "shape"))
         if not told:  # a slip in the mutation
@@ -112,9 +113,8 @@ def seen(faulty, stage):
         return {"error": float("inf")}
 
 
-def failures(case, stage):
+def failures(case, how):
     """{level: its error} of those that fail."""
-    how = STAGES[stage]
     with quickly() if "steps" in how else nullcontext():
         result = verify(case, trajectory=0, **how)
     failed = {row.level: row.error for row in result if not row.ok}
