@@ -1,7 +1,9 @@
 """Planted faults: every one is seen by the verification, and one that changes nothing is told as survived."""
 
 import jax
+import jax.numpy as jnp
 import pytest
+import torch
 
 from jaxgen import core, find, nn, parity
 from jaxgen.errors import UserError
@@ -120,6 +122,12 @@ def test_a_case_that_differs_already_is_refused():
     faulty = Planted(small("vae"), mutation, "vae.encoder.0")
     with pytest.raises(UserError, match="vae differs without a mutation, first in outputs"):
         list(score([faulty], [mutation]))
+
+
+def test_mutations_are_not_for_strangers():
+    stranger = parity.case(torch.tanh, jnp.tanh, {"x": (4, 3)}, name="tanh")
+    with pytest.raises(UserError, match="tanh: mutations are of the layers and steps of jaxgen"):
+        list(score([stranger]))
 
 
 def test_a_mutation_is_for_the_families_that_can_have_it():

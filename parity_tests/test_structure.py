@@ -114,7 +114,7 @@ def fastest(*command, tries=3):
         (("-c", "import jaxgen, sys; assert not {'jax', 'flax', 'torch', 'numpy'} & set(sys.modules)"), 0.3),
         (("-m", "jaxgen", "--help"), 0.5),
         (("-m", "jaxgen", "list"), 0.5),
-        (("-m", "jaxgen", "train", "dcgan", "--help"), 3.0),
+        (("-m", "jaxgen", "train", "dcgan", "--help"), 6.0),
     ],
 )
 def test_starting_is_fast(command, seconds):

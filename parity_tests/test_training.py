@@ -126,7 +126,8 @@ def test_a_family_in_a_file_of_its_own(capsys, tmp_path):
     Path(theirs).write_text(text.replace("10 * penalty", "9 * penalty"))
     Path(theirs).rename("faulty.py")
     assert command("verify", ours, "--twin", "faulty.py") == 1
-    assert "FAILED at critic: critic.main.0." in capsys.readouterr().out.replace("\n", "")
+    told = capsys.readouterr().out
+    assert "FAILED at critic: critic.main." in told and "look at what stands behind the last layer" in told
     assert command("verify", ours) == 2
     assert "--twin FILE" in capsys.readouterr().err
 

@@ -17,10 +17,9 @@ from jaxgen.parity.mutations.planting import Planted, Replaced, called, place, r
 from jaxgen.parity.setting import Setting
 from jaxgen.parity.verify import verify
 
-LATE = ("leaks", "adversarial", "weights")
 STAGES = (  # one after the other, until one sees the fault: what is slow is asked only if nothing else does
     dict(only=tuple(level for level in LEVELS if level not in ("leaks", "adversarial", "trajectory")), steps=2),
-    dict(only=LATE, steps=4),
+    dict(only=("leaks", "adversarial", "weights"), steps=4),
     dict(only=("names",), rungs=("float32",)),
 )
 ONE = dict(steps=1)  # is enough for a layer
@@ -48,6 +47,8 @@ class Subject:
 
     def __init__(self, case):
         self.case, self.family, self.sound = case, case.build()[0], set()
+        if not isinstance(self.family, Functional):
+            raise UserError(f"{case}: mutations are of the layers and steps of jaxgen. Give a family, or none.")
 
     @cached_property
     def met(self):
