@@ -86,6 +86,8 @@ SLOW = {
     "torch's padding",
     "no output padding",
     "SAME of a stem",
+    "convolution with stride",
+    "SAME with stride",
 }
 
 
