@@ -262,7 +262,10 @@ def test_a_terminal_sees_how_far_it_is(tmp_path, server, monkeypatch, capsys):
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setenv("FORCE_COLOR", "1")
     data.load("cifar10")
-    assert "100%" in capsys.readouterr().err and not [x for x in threading.enumerate() if "Refresh" in str(type(x))]
+    assert "100%" in capsys.readouterr().err
+    for drawing in (thread for thread in threading.enumerate() if "Refresh" in str(type(thread))):
+        drawing.join(5)  # rich tells it to stop and does not wait
+        assert not drawing.is_alive()
 
 
 def test_a_file_of_another_hash_is_not_kept(tmp_path, server, capsys):

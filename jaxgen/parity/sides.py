@@ -1,6 +1,7 @@
 """What is done to both sides of a case, and told in the same words: one turn of a player in training or in evaluation,
 and samples. Names are torch's, images have their channels last."""
 
+from contextlib import contextmanager
 from functools import partial
 
 import jax
@@ -10,6 +11,8 @@ from jaxgen import core
 from jaxgen.errors import needs
 from jaxgen.parity import pairs, taps
 from jaxgen.weights import to_state_dict
+
+MINIMISED = "minimised"  # the loss itself, beside the metrics that a family tells
 
 
 def our_turn(family, name, train=True):
@@ -24,9 +27,11 @@ def our_turn(family, name, train=True):
     def turn(params, stats, given):
         trained, floats = core.pick(params, trains), split(given)
         if not train:
-            return {"losses": loss(trained, floats, params, stats, given)[1][0]}
-        slopes, (metrics, _) = jax.grad(loss, (0, 1), has_aux=True)(trained, floats, params, stats, given)
-        return {"losses": metrics, "gradients": slopes[0], "inputs": slopes[1]}
+            value, (metrics, _) = loss(trained, floats, params, stats, given)
+            return {"losses": {MINIMISED: value, **metrics}}
+        sloped = jax.value_and_grad(loss, (0, 1), has_aux=True)
+        (value, (metrics, _)), slopes = sloped(trained, floats, params, stats, given)
+        return {"losses": {MINIMISED: value, **metrics}, "gradients": slopes[0], "inputs": slopes[1]}
 
     run = taps.recorded(turn, family)
 
@@ -44,7 +49,7 @@ def their_turn(twin, family, name, given, train=True):
     gradients by what was given}."""
     mine = pairs.to_torch(family, given, dtype_of(twin), device_of(twin))
     floats = {key: x.requires_grad_() for key, x in named(mine).items() if x.is_floating_point()}
-    with taps.theirs(twin.train(train), getattr(family, "tapped", None)) as outputs:
+    with taps.theirs(twin.train(train), getattr(family, "tapped", None)) as outputs, minimised(twin, name):
         run = needs("torch_ref.core", "verify").gradients
         metrics, grads = run(twin, name, mine["batch"], mine["draws"])
     laid = getattr(family, "laid_output", lambda path, x: pairs.from_torch(x))
@@ -57,6 +62,22 @@ def their_turn(twin, family, name, given, train=True):
         "gradients": pairs.arrays(grads),
         "inputs": {key: pairs.back(family, key, x) for key, x in slopes.items()},
     }
+
+
+@contextmanager
+def minimised(twin, name):
+    """What the player minimises joins its metrics: they need not tell it."""
+    right = getattr(twin, f"{name}_loss")
+
+    def loss(*given):
+        value, metrics = right(*given)
+        return value, {MINIMISED: value, **metrics}
+
+    setattr(twin, f"{name}_loss", loss)
+    try:
+        yield
+    finally:
+        delattr(twin, f"{name}_loss")
 
 
 def our_samples(family):
