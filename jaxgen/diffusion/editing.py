@@ -26,12 +26,10 @@ def inverted(denoise, image, path):
 
 
 def slerp(a, b, share):
-    """On the great circle from a to b, image by image: of two noises again a noise (Song et al., 2021, appendix D.5)."""
+    """On the great circle from a to b, image by image: of two noises again a noise (Song et al., 2021, D.5)."""
     axes = tuple(range(1, a.ndim))
-    dot = (a * b).sum(axes, keepdims=True)
-    angle = jnp.arccos(
-        jnp.clip(dot / jnp.sqrt((a**2).sum(axes, keepdims=True) * (b**2).sum(axes, keepdims=True)), -1, 1)
-    )
+    dot = lambda a, b: (a * b).sum(axes, keepdims=True)
+    angle = jnp.arccos(jnp.clip(dot(a, b) / jnp.sqrt(dot(a, a) * dot(b, b)), -1, 1))
     near = angle < 1e-4
     safe = jnp.where(near, 1.0, angle)
     parts = jnp.sin((1 - share) * safe) / jnp.sin(safe), jnp.sin(share * safe) / jnp.sin(safe)

@@ -1,5 +1,5 @@
-"""Samplers that follow the probability-flow ODE of a denoiser (Song et al., 2021; Karras et al., 2022, eq. 4). For every
-schedule the equation is the same in y = x / alpha and u = sigma / alpha, where dy/du is epsilon:
+"""Samplers that follow the probability-flow ODE of a denoiser (Song et al., 2021; Karras et al., 2022, eq. 4). For
+every schedule the equation is the same in y = x / alpha and u = sigma / alpha, where dy/du is epsilon:
 
     dy/du = (y - denoise(y)) / u.
 
@@ -33,8 +33,8 @@ def heun(denoise, x, path, noise=None, churn=0.0, frames=0):
 
 
 def rk4(denoise, x, path, noise=None, frames=0):
-    """Fourth order, four looks a step. `path` has the points between as well, every other one, at the middle of its step
-    in u; the last one is the data."""
+    """Fourth order, four looks a step. `path` has the points between as well, every other one, at the middle of its
+    step in u; the last one is the data."""
     del noise
     refuse_no_data(path)
     y = ode.rk4(flow(denoise), scaled(x, path), path[:-1], path.ratio[:-1], frames and frames - 1)

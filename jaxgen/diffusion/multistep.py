@@ -24,8 +24,8 @@ class Table(NamedTuple):
 
 
 def ancestral(denoise, x, path, noise, variance: Literal["small", "large"] = "small", frames=0):
-    """DDPM (Ho et al., 2020, algorithm 2) over the points of `path`, each step with the alpha-bar of the point it really
-    goes to. `variance` is that of the posterior given x_0, or beta; the last step has none."""
+    """DDPM (Ho et al., 2020, algorithm 2) over the points of `path`, each step with the alpha-bar of the point it
+    really goes to. `variance` is that of the posterior given x_0, or beta; the last step has none."""
     return run(ancestral_table(path, variance), denoise, x, path, noise, frames)
 
 

@@ -46,9 +46,7 @@ def rk4(slope, x, path, clock, frames=0):
     """Fourth order (Runge and Kutta), four looks a step. `path` and `clock` have the points between too: every other
     one, at the middle of its step."""
     if len(clock) % 2 == 0:
-        raise UserError(
-            f"rk4: expected an odd number of points, those in the middle of each step too, got {len(clock)}"
-        )
+        raise UserError(f"rk4: expected an odd number of points, the middle of each step too, got {len(clock)}")
     whole = steps_of(path[::2], clock[::2], x)
     middle = at_least_single(path[1::2], x)
 

@@ -1,7 +1,7 @@
 """Noise schedules: x = alpha x_0 + sigma epsilon at every point of the way from data to noise.
 
-Tables are NumPy's, in float64, made on the host: a cumulative product of a thousand factors near 1 has lost three digits
-in float32, and a half precision cannot tell most of them apart (`at_least_single`)."""
+Tables are NumPy's, in float64, made on the host: a cumulative product of a thousand factors near 1 has lost three
+digits in float32, and a half precision cannot tell most of them apart (`at_least_single`)."""
 
 import jax
 import jax.numpy as jnp
