@@ -7,5 +7,6 @@ With `frames` it returns so many images on the way, the first and the last among
 
 from jaxgen.diffusion.karras import euler, heun, rk4
 from jaxgen.diffusion.multistep import ancestral, ddim, dpmpp_2m, dpmpp_2m_sde
+from jaxgen.diffusion.unipc import unipc
 
-__all__ = ["ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde", "euler", "heun", "rk4"]
+__all__ = ["ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde", "euler", "heun", "rk4", "unipc"]
