@@ -157,6 +157,7 @@ CASES = [
         " Upsample(scale_factor=2), Conv2d(6, 3, 3, padding=1), Dropout(0.4), Flatten(), Linear(432, 2))",
         (4, 36),
     ),
+    ("Sequential(Identity(), Linear(3, 2))", (5, 3)),
     ("Blocks()", (5, 3)),
 ]
 

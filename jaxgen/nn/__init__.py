@@ -3,8 +3,9 @@ distributions, running statistics, gradients at kinks. Every numeric difference 
 
 from jaxgen.nn.activations import GELU, Dropout, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from jaxgen.nn.arrays import constant, normal
+from jaxgen.nn.attention import scaled_dot_product_attention
 from jaxgen.nn.autocast import full
-from jaxgen.nn.containers import ModuleList, Sequential
+from jaxgen.nn.containers import Identity, ModuleList, Sequential
 from jaxgen.nn.linear import Conv2d, ConvTranspose2d, Embedding, Linear
 from jaxgen.nn.losses import (
     binary_cross_entropy,
@@ -14,11 +15,12 @@ from jaxgen.nn.losses import (
     smooth_l1_loss,
 )
 from jaxgen.nn.norms import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
-from jaxgen.nn.spatial import AvgPool2d, Flatten, MaxPool2d, Unflatten, Upsample, flatten, unflatten
+from jaxgen.nn.spatial import AvgPool2d, Flatten, MaxPool2d, Unflatten, Upsample, flatten, interpolate, unflatten
 
 __all__ = [
     "GELU", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "Flatten",
-    "GroupNorm", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "ModuleList", "ReLU", "Sequential",
-    "SiLU", "Sigmoid", "Tanh", "Unflatten", "Upsample", "binary_cross_entropy", "binary_cross_entropy_with_logits",
-    "constant", "flatten", "full", "l1_loss", "mse_loss", "normal", "smooth_l1_loss", "unflatten",
+    "GroupNorm", "Identity", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "ModuleList", "ReLU",
+    "Sequential", "SiLU", "Sigmoid", "Tanh", "Unflatten", "Upsample", "binary_cross_entropy",
+    "binary_cross_entropy_with_logits", "constant", "flatten", "full", "interpolate", "l1_loss", "mse_loss", "normal",
+    "scaled_dot_product_attention", "smooth_l1_loss", "unflatten",
 ]  # fmt: skip

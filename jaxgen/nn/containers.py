@@ -1,4 +1,4 @@
-"""Containers whose paths read like torch's: layers are attributes "0", "1", ..."""
+"""Containers whose paths read like torch's: layers are attributes "0", "1", ...; and the layer that does nothing."""
 
 from flax import nnx
 
@@ -41,4 +41,11 @@ class Sequential(nnx.Module):
     def __call__(self, x):
         for layer in self:
             x = layer(x)
+        return x
+
+
+class Identity(nnx.Module):
+    """Stands where another net has a layer."""
+
+    def __call__(self, x):
         return x

@@ -57,30 +57,39 @@ class Upsample(nnx.Module):
     """Images resized to `size`, or by `scale_factor`: `nearest` or `bilinear`, torch's coordinates, no antialiasing."""
 
     def __init__(self, size=None, scale_factor=None, mode="nearest", align_corners=None):
-        if (size is None) == (scale_factor is None):
-            raise ValueError("Upsample: give either size or scale_factor")
-        if mode not in ("nearest", "bilinear"):
-            raise ValueError(f"Upsample: mode {mode!r} is neither 'nearest' nor 'bilinear'")
-        if mode == "nearest" and align_corners is not None:
-            raise ValueError("Upsample: align_corners is for mode='bilinear' alone")
+        check_resize("Upsample", size, scale_factor, mode, align_corners)
         self.size, self.scale = size and pair(size), scale_factor
         self.mode, self.align_corners = mode, bool(align_corners)
 
     def __call__(self, x):
-        check_image(self, x)
-        scale = self.scale if isinstance(self.scale, tuple) else (self.scale,) * 2
-        size = self.size or tuple(int(np.floor(n * s)) for n, s in zip(x.shape[1:3], scale, strict=True))
-        if min(size) < 1:
-            raise ValueError(f"Upsample: images of {x.shape[1:3]} would become {size}")
-        if self.mode == "nearest":
-            rows, columns = (nearest(*each) for each in zip(x.shape[1:3], size, scale, strict=True))
-            return x[:, rows][:, :, columns]
-        rows, columns = (
-            jnp.asarray(bilinear(*each, self.align_corners), full(x).dtype)
-            for each in zip(x.shape[1:3], size, scale, strict=True)
-        )
-        # torch mixes pixels in float32, whatever its products are in
-        return jnp.einsum("ih,nhwc,jw->nijc", rows, full(x), columns, precision="highest").astype(x.dtype)
+        return interpolate(x, self.size, self.scale, self.mode, self.align_corners or None)
+
+
+def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=None):
+    """What `Upsample` does, for a size that is known only with the images."""
+    check_resize("interpolate", size, scale_factor, mode, align_corners)
+    if x.ndim != 4:
+        raise ValueError(f"interpolate: expected (N, H, W, C), got {x.shape}")
+    scales = scale_factor if isinstance(scale_factor, tuple) else (scale_factor,) * 2
+    size = pair(size) if size else tuple(int(np.floor(n * s)) for n, s in zip(x.shape[1:3], scales, strict=True))
+    if min(size) < 1:
+        raise ValueError(f"interpolate: images of {x.shape[1:3]} would become {size}")
+    axes = list(zip(x.shape[1:3], size, scales, strict=True))
+    if mode == "nearest":
+        rows, columns = (nearest(*each) for each in axes)
+        return x[:, rows][:, :, columns]
+    rows, columns = (jnp.asarray(bilinear(*each, bool(align_corners)), full(x).dtype) for each in axes)
+    # torch mixes pixels in float32, whatever its products are in
+    return jnp.einsum("ih,nhwc,jw->nijc", rows, full(x), columns, precision="highest").astype(x.dtype)
+
+
+def check_resize(name, size, scale_factor, mode, align_corners):
+    if (size is None) == (scale_factor is None):
+        raise ValueError(f"{name}: give either size or scale_factor")
+    if mode not in ("nearest", "bilinear"):
+        raise ValueError(f"{name}: mode {mode!r} is neither 'nearest' nor 'bilinear'")
+    if mode == "nearest" and align_corners is not None:
+        raise ValueError(f"{name}: align_corners is for mode='bilinear' alone")
 
 
 def nearest(length, size, scale):
