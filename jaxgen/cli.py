@@ -131,6 +131,14 @@ def verify(arguments):
     return 0 if settings.call(table.verify, arguments, "jaxgen verify", "cases") else 1
 
 
+def oracle(arguments):
+    """Compare samplers, losses and likelihoods with exact values: jaxgen oracle [TABLE ...]."""
+    from jaxgen import settings
+    from jaxgen.oracle import command
+
+    return 0 if settings.call(command.oracle, arguments, "jaxgen oracle", "tables") else 1
+
+
 def parity(arguments):
     """Look behind a proof: jaxgen parity map|diagnose|freeze|replay|semantics|errata."""
     name, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
@@ -163,4 +171,12 @@ def listed(arguments):
     print("\n".join(f"  {name:8s} {find.summary(name)}" for name in find.names()))
 
 
-COMMANDS = {"train": train, "sample": sample, "data": look, "verify": verify, "parity": parity, "list": listed}
+COMMANDS = {
+    "train": train,
+    "sample": sample,
+    "data": look,
+    "verify": verify,
+    "oracle": oracle,
+    "parity": parity,
+    "list": listed,
+}

@@ -9,6 +9,7 @@ import shtab
 from jaxgen import cli, find, sampling, settings, training
 from jaxgen.data import builtin, look
 from jaxgen.errors import UserError
+from jaxgen.oracle import command as judge
 from jaxgen.parity import commands, table
 
 SHELLS = ("bash", "zsh", "fish")
@@ -73,6 +74,10 @@ def verify(parser):
     fill(parser, known, settings.comments(table.verify), {"cases": CASES}, "cases")
 
 
+def oracle(parser):
+    fill(parser, settings.signature(judge.oracle), settings.comments(judge.oracle), {}, "tables")
+
+
 def parity(parser):
     names = parser.add_subparsers()
     for name, (positional, about) in cli.PARITY.items():
@@ -85,7 +90,7 @@ def look_at(parser):
     fill(parser, settings.signature(look.data), settings.comments(look.data), {"name": DATA}, "name")
 
 
-FILLED = {"train": train, "sample": sample, "verify": verify, "parity": parity, "data": look_at}
+FILLED = {"train": train, "sample": sample, "verify": verify, "oracle": oracle, "parity": parity, "data": look_at}
 
 
 def fill(parser, parameters, told, known, positional=""):

@@ -1,5 +1,5 @@
-"""Exact log-likelihoods by the probability-flow ODE (Song et al., 2021, section 4.3 and appendix D.2; Chen et al., 2018):
-data are carried to noise, and log p changes on the way by the divergence of the slope.
+"""Exact log-likelihoods by the probability-flow ODE (Song et al., 2021, section 4.3; Chen et al., 2018): data are
+carried to noise, and log p changes on the way by the divergence of the slope.
 
 The solver is Runge-Kutta's of fourth order over given points. The divergence is found by reverse mode: exactly, one
 pull-back for each dimension, or estimated with `probes` (P, *x.shape) of which the mean is 0 and the covariance 1
@@ -39,8 +39,8 @@ def of_denoiser(denoise, x, path, prior=None, probes=None):
 
 
 def of_velocity(velocity, x, path, prior=None, probes=None):
-    """log p(x) (N,), nats, for a rectified flow, dx/dt = velocity(x, node) (Lipman et al., 2023, eq. 4 and appendix C).
-    `path` goes from t = 0 to 1, every other point in the middle of its step; `prior(x)` is by default standard normal."""
+    """log p(x) (N,), nats, for a rectified flow, dx/dt = velocity(x, node) (Lipman et al., 2023, appendix C).
+    `path` goes from t = 0 to 1, every other point in the middle of its step; `prior(x)`: else standard normal."""
     x, change = carried(velocity, x, path, path.time, probes)
     return (prior or (lambda x: normal(x, 1.0)))(x) + change
 

@@ -11,6 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.errors import UserError
+from jaxgen.oracle.densities import Gaussian
 
 
 class Moments(NamedTuple):
@@ -21,32 +22,39 @@ class Moments(NamedTuple):
 
 
 def moments(sampler, data, start=1.0, draws=1000):
-    """The mean and the standard deviation of what `sampler` gives on `data` (an `oracle.Gaussian`), each shaped as one x.
+    """The mean and the standard deviation of what `sampler` makes of `data` (an `oracle.Gaussian`), shaped as one x.
 
-    `sampler(denoise, x, noise) -> x`: `x` (1, ...) is the start, of which `start` is the standard deviation;
-    `denoise(x, node) -> x_0` is exact, `node` having alpha and sigma; `noise(i) -> z`, shaped as x, for i < `draws`."""
+    `sampler(denoise, x, noise) -> x`: `x` (1, ...) is the start, of which `start` >= 0 is the standard deviation;
+    `denoise(x, node) -> x_0` is exact, `node` having alpha and sigma; `noise(i) -> z`, shaped as x, for i < `draws`.
+    It is traced, so long ways want a `lax.scan`. A NaN on the way is one in the result."""
+    if not isinstance(data, Gaussian) or not start >= 0 or draws < 1:
+        raise UserError(f"moments: expected a Gaussian, start >= 0, draws >= 1, got {data}, {start}, {draws}.")
+    like = [(1, *data.shape), (draws + 1, 1, *data.shape)]
+    run = lambda x, table: sampler(data.denoise, x, taken(table))
+    # at nothing, and at another point, where the coefficients must be the same
+    points = [np.stack([np.zeros(shape), np.random.default_rng(0).normal(size=shape)]) for shape in like]
     with jax.enable_x64(True):
-        like = [(1, *data.shape), (draws, 1, *data.shape)]
-        run = lambda at, table: sampler(data.denoise, at, taken(table))
-        # at nothing, and at another point, where the coefficients must be the same
-        points = [jnp.stack([jnp.zeros(shape), jax.random.normal(jax.random.key(0), shape)]) for shape in like]
         mean, gains = jax.jit(jax.vmap(partial(coefficients, run)))(*points)
-        if not all(np.allclose(*gain, rtol=1e-4, atol=1e-6, equal_nan=True) for gain in gains):
-            raise UserError("the sampler is not affine in its start and noise, so its moments are not exact: a clip?")
-        variance = start**2 * (gains[0][0] ** 2).sum(1) + (gains[1][0] ** 2).sum(1)
-        return Moments(*(np.asarray(value).reshape(data.shape) for value in (mean[0], variance**0.5)))
+    if not all(np.allclose(*gain, rtol=1e-4, atol=1e-6, equal_nan=True) for gain in gains):
+        raise UserError("the sampler is not affine in its start and noise, so its moments are not exact: does it clip?")
+    mean, (by_start, by_noise) = np.asarray(mean[0]), [np.asarray(gain[0], np.float64) for gain in gains]
+    if np.any(np.abs(by_noise[:, -1]) > 0):
+        raise UserError(f"the sampler asks for noise(i) beyond i = {draws - 1}. Give more draws.")
+    variance = start**2 * (by_start**2).sum((1, 2)) + (by_noise**2).sum((1, 2))
+    return Moments(mean.reshape(data.shape), np.sqrt(variance).reshape(data.shape))
 
 
 def taken(table):
-    """noise(i); of a step past the table none is known."""
-    return lambda i: table.at[i].get(mode="fill", fill_value=np.nan)
+    """noise(i); of steps that the table does not know it is the last row, where that can be seen."""
+    last = table.shape[0] - 1
+    return lambda i: table[jnp.where((i < 0) | (i > last), last, i)]
 
 
-def coefficients(run, at, table):
-    """-> the output; its (D, D) derivatives by the start and (D, draws D) by the noise."""
-    output, pull = jax.vjp(run, at, table)
-    if not isinstance(output, jax.Array) or output.shape != at.shape:
+def coefficients(run, x, table):
+    """-> the output, and its derivatives by the start (D, 1, D) and by the noise (D, draws + 1, D)."""
+    output, pull = jax.vjp(run, x, table)
+    if not isinstance(output, jax.Array) or output.shape != x.shape:
         told = getattr(output, "shape", type(output).__name__)
-        raise UserError(f"the sampler got an x of shape {at.shape} and gave {told}. Give back the last x, so shaped.")
+        raise UserError(f"the sampler got an x of shape {x.shape} and gave {told}. Give back the last x, so shaped.")
     rows = jnp.eye(output.size, dtype=output.dtype).reshape(output.size, *output.shape)
-    return output, [gain.reshape(output.size, -1) for gain in jax.vmap(pull)(rows)]
+    return output, [gain.reshape(output.size, gain.shape[1], -1) for gain in jax.vmap(pull)(rows)]

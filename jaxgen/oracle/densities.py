@@ -1,11 +1,11 @@
 """Data of which everything is known: Gaussians and mixtures of them, and what is left of them at a point of a schedule.
 
-For x = alpha x_0 + sigma epsilon, x_0 ~ N(m, s^2), the density of x is N(alpha m, v) with v = alpha^2 s^2 + sigma^2, and
+For x = alpha x_0 + sigma epsilon, x_0 ~ N(m, s^2), the density of x is N(alpha m, v), v = alpha^2 s^2 + sigma^2, and
 
     E[x_0 | x] = m + alpha s^2 (x - alpha m) / v        score = -(x - alpha m) / v
 
-(Bishop, 2006, eq. 2.116). Of a mixture they are the means over its components, each weighted with the probability that x
-is of it. `x` is (N, ...); a node has one alpha and one sigma, or one for each of the N."""
+(Bishop, 2006, eq. 2.116). Of a mixture they are the means over its components, each weighted with the probability that
+x is of it. `x` is (N, ...); a node has one alpha and one sigma, or one for each of the N."""
 
 from typing import get_args
 
@@ -50,8 +50,8 @@ class Gaussian:
 
 
 class Mixture:
-    """Components N(means[k], stds[k]^2) with `weights` (K,) that sum to 1; `means` (K,) or (K, ...), `stds` > 0 likewise
-    or one number a component."""
+    """Components N(means[k], stds[k]^2) with `weights` (K,) that sum to 1; `means` (K,) or (K, ...), `stds` > 0, shaped
+    as `means` or one number a component."""
 
     def __init__(self, weights, means, stds):
         self.weights, means, stds = (np.asarray(value, np.float64) for value in (weights, means, stds))

@@ -1,8 +1,8 @@
 """What samplers must make of N(mean, std^2): the papers' steps for one number, with the best network for such data, in
 plain Python of float64. Nothing of `jaxgen.diffusion` is used, so that it can be judged by it.
 
-`left` is a table of alpha-bar, `times` the steps visited and -1 at the end; `sigmas` and `t` go from noise to data. A step
-takes x, the x_0 told before and z ~ N(0, 1); as it is affine, five looks tell all of it."""
+`left` is a table of alpha-bar, `times` the steps visited and -1 at the end; `sigmas` and `t` go from noise to data. A
+step takes x, the x_0 told before and z ~ N(0, 1); as it is affine, four looks tell all of it."""
 
 from math import exp, log, sqrt
 
@@ -68,8 +68,8 @@ def ddim(left, times, mean=0.0, std=1.0, eta=0.0):
 
 
 def dpmpp_2m(left, times, mean=0.0, std=1.0, noise=0.0):
-    """Lu et al. (2022): algorithm 2, and with `noise` 1 SDE-DPM-Solver++(2M). The first step and that to the data, where
-    lambda is infinite, are of first order."""
+    """Lu et al. (2022): algorithm 2, and with `noise` 1 SDE-DPM-Solver++(2M). The first step and that to the data,
+    where lambda is infinite, are of first order."""
     lambdas = [log(a / (1 - a)) / 2 for a, _ in pairs(left, times)]
 
     def between(i, a, b):
@@ -135,7 +135,8 @@ def runge_kutta(slope, now, then):
 
 
 def flow(t, mean=0.0, std=1.0, order=1):
-    """Liu et al. (2023): dx/dt = E[epsilon - x_0 | x], x = (1 - t) x_0 + t epsilon, by Euler (1), Heun (2), Runge-Kutta (4)."""
+    """Liu et al. (2023): dx/dt = E[epsilon - x_0 | x], x = (1 - t) x_0 + t epsilon; `order` 1 Euler, 2 Heun, 4 Runge
+    and Kutta."""
 
     def slope(x, t):
         gain = (t - (1 - t) * std**2) / ((1 - t) ** 2 * std**2 + t**2)

@@ -19,8 +19,8 @@ LOSSES = {"l2": mse_loss, "l1": l1_loss, "huber": smooth_l1_loss}
 
 
 def epsilon(left, std=1.0, loss: Loss = "l2"):
-    """Of the loss of Ho et al. (2020), eq. 14, on N(0, std^2), every step of the table as likely: epsilon given x is
-    normal with variance v = alpha-bar std^2 / (alpha-bar std^2 + 1 - alpha-bar), of which the best guess is the mean."""
+    """Of the loss of Ho et al. (2020), eq. 14, on N(0, std^2), every step as likely: epsilon given x is normal
+    with variance v = alpha-bar std^2 / (alpha-bar std^2 + 1 - alpha-bar), and its mean is the best guess."""
     left = np.asarray(left, np.float64)
     v = left * std**2 / (left * std**2 + 1 - left)
     if loss == "l2":
@@ -54,8 +54,8 @@ def entropy_bits(std=1.0):
 
 
 def prior_kl(last, square=1.0):
-    """KL(N(sqrt(last) x, 1 - last) | N(0, 1)), nats per dimension, for data of which E x^2 is `square` (Ho et al., 2020,
-    eq. 5, L_T)."""
+    """KL(N(sqrt(last) x, 1 - last) | N(0, 1)), nats per dimension, for data of which E x^2 is `square` (L_T in eq. 5 of
+    Ho et al., 2020)."""
     return (last * square + (1 - last) - 1 - float(np.log1p(-last))) / 2
 
 
@@ -63,8 +63,8 @@ def held_out(predict, kind: Prediction, data, path, key, draws=131072, loss: Los
     """The loss of a network on data that it never saw -> its mean, and the standard error of that.
 
     `predict(x, node)` tells what `kind` says, x being (draws, ...) and the node having (draws,) values; each draw has a
-    point of `path` (steps,), all as likely, and `weight(node)` (draws,) if there is one. With `data.predict` in place of
-    the network it comes to the floor."""
+    point of `path` (steps,), all as likely, and `weight(node)` (draws,) if there is one. With `data.predict` in place
+    of the network it comes to the floor."""
     if loss not in LOSSES or draws < 2:
         raise UserError(f"held_out: expected l2, l1 or huber and at least 2 draws, got {loss!r} and {draws}.")
     keys = jax.random.split(key, 3)
