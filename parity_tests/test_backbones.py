@@ -36,6 +36,10 @@ class Case(NamedTuple):
 CASES = [
     Case("documented", 8),
     Case("documented", 11, rows=1, channels=2),
+    Case("unet", 8),
+    Case("unet", 7, rows=1, channels=2, classes=3, context=5, dropout=0.3),
+    Case("dit", 8),
+    Case("dit", 6, rows=1, channels=2, classes=3, context=5, dropout=0.3),
 ]
 
 

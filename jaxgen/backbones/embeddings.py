@@ -18,3 +18,11 @@ def sinusoidal(x, features, flip_sin_to_cos=False, freq_shift=0):
     angles = x[..., None] * jnp.asarray(rates, x.dtype)
     waves = jnp.sin(angles), jnp.cos(angles)
     return jnp.concatenate(waves[::-1] if flip_sin_to_cos else waves, -1)
+
+
+def places(side, features, like):
+    """-> (side side, features): half of the features tell the row of each place, half its column."""
+    waves = sinusoidal(jnp.arange(side, dtype=like.dtype), features // 2)
+    shape = side, side, features // 2
+    rows, columns = jnp.broadcast_to(waves[:, None], shape), jnp.broadcast_to(waves, shape)
+    return jnp.concatenate([rows, columns], -1).reshape(-1, features)

@@ -1,6 +1,27 @@
-"""What the networks share: the refusal of what does not fit."""
+"""What the networks share: attention of several heads, layers that begin at zero, the refusal of what does not fit."""
 
+from jaxgen import nn
 from jaxgen.errors import UserError
+
+
+def attend(query, key, value, heads):
+    """query (N, L, E), key and value (N, S, E) -> (N, L, E)."""
+    split = lambda x: x.reshape(*x.shape[:2], heads, -1).swapaxes(1, 2)
+    y = nn.scaled_dot_product_attention(split(query), split(key), split(value))
+    return y.swapaxes(1, 2).reshape(query.shape)
+
+
+def zeroed(layer):
+    """Zeros as initial values: what the layer adds, it adds only once it has learned something."""
+    layer.weight = nn.constant(0.0, *layer.weight.get_value().shape)
+    layer.bias = nn.constant(0.0, *layer.bias.get_value().shape)
+    return layer
+
+
+def check_images(net, x):
+    if x.ndim != 4 or x.shape[1:] != (net.size, net.size, net.channels):
+        told = f"expected images (N, {net.size}, {net.size}, {net.channels}), got {x.shape}"
+        raise UserError(f"{type(net).__name__}: {told}. Resize them, or build the net for them.")
 
 
 def check_conditions(net, x, time, label, context):

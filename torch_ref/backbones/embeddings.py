@@ -15,3 +15,11 @@ def sinusoidal(x, features, flip_sin_to_cos=False, freq_shift=0):
     angles = x[..., None] * rates.to(x)
     waves = torch.sin(angles), torch.cos(angles)
     return torch.cat(waves[::-1] if flip_sin_to_cos else waves, -1)
+
+
+def places(side, features, like):
+    """-> (side side, features): half of the features tell the row of each place, half its column."""
+    waves = sinusoidal(torch.arange(side).to(like), features // 2)
+    shape = side, side, features // 2
+    rows, columns = waves[:, None].expand(shape), waves.expand(shape)
+    return torch.cat([rows, columns], -1).reshape(-1, features)

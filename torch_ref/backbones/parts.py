@@ -1,4 +1,27 @@
-"""What the networks share: the refusal of what does not fit."""
+"""What the networks share: attention of several heads, layers that begin at zero, the refusal of what does not fit."""
+
+from torch import nn
+from torch.nn import functional as F
+
+
+def attend(query, key, value, heads):
+    """query (N, L, E), key and value (N, S, E) -> (N, L, E)."""
+    split = lambda x: x.unflatten(2, (heads, -1)).transpose(1, 2)
+    y = F.scaled_dot_product_attention(split(query), split(key), split(value))
+    return y.transpose(1, 2).flatten(2)
+
+
+def zeroed(layer):
+    """Zeros as initial values: what the layer adds, it adds only once it has learned something."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def check_images(net, x):
+    if x.ndim != 4 or x.shape[1:] != (net.channels, net.size, net.size):
+        told = f"expected images (N, {net.channels}, {net.size}, {net.size}), got {tuple(x.shape)}"
+        raise ValueError(f"{type(net).__name__}: {told}. Resize them, or build the net for them.")
 
 
 def check_conditions(net, x, time, label, context):
