@@ -104,8 +104,8 @@ def sample(arguments):
     from jaxgen import find, sampling, settings, source
 
     (family,) = named_before(arguments, "family")
-    cls = find.family(family) if family else None
-    known, told = sampling.options(cls)
+    cls = find.family(family) if family else source.family_of_run(arguments)
+    known, told = sampling.options(cls, whole=bool(family))
     form = settings.form("sample", known, {name: x.default for name, x in known.items()}, told, "source")
     given = vars(settings.parse(form, arguments, "jaxgen sample", sampling.sample.__doc__))
     # a family's argument that is not given is the file's, not the signature's

@@ -10,3 +10,20 @@ def normal(key, count, *shape, first=0):
     """(count, *shape): standard normal noise for the images first, first + 1, ..."""
     keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
     return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+
+
+def keys(key, count, first=0):
+    """(count,) keys, one an image: for a sampler that adds noise at every step, more than memory holds at once."""
+    return jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
+
+
+def of_step(given, shape):
+    """-> i -> (count, *shape): the noise of step i, made of keys, or cut out of an array (count, steps, *shape)."""
+    if not jnp.issubdtype(given.dtype, jax.dtypes.prng_key):
+        return lambda i: jax.lax.dynamic_index_in_dim(given, i, 1, keepdims=False)
+    return lambda i: jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), shape))(given)
+
+
+def written(given, steps, shape):
+    """(count, steps, *shape): what `of_step` makes of keys, all of it."""
+    return jnp.stack([of_step(given, shape)(i) for i in range(steps)], 1)

@@ -129,12 +129,15 @@ def watched(batches, count) -> Generator[np.ndarray]:
         bar.stop()
 
 
-def options(cls=None) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
-    """The options of the command and what its help says of them, with the arguments of a family that is named."""
+def options(cls=None, whole=True) -> tuple[dict[str, inspect.Parameter], dict[str, str]]:
+    """The options of the command and what its help says of them, with the arguments of a family: all where weights are
+    of no run, else those that change how images are sampled."""
     words = {"source": str, "out": str | None}
     own = {name: x.replace(annotation=words.get(name, x.annotation)) for name, x in settings.signature(sample).items()}
     del own["arguments"]
     theirs = {name: x for name, x in settings.signature(cls.__init__).items() if name != "self"} if cls else {}
+    if not whole:
+        theirs = {name: x for name, x in theirs.items() if name in getattr(cls, "sampling", ())}
     if twice := own.keys() & theirs.keys():
         raise UserError(f"{cls.__module__}: the option {min(twice)!r} has two meanings. Rename the family's argument.")
     return own | theirs, settings.comments(sample) | (settings.comments(cls.__init__) if cls else {})

@@ -35,9 +35,19 @@ def opened(source: str | Path, which: Weights, family: str | None, arguments: di
             raise UserError(f"{source}: a file is neither best nor last. Give the folder of a run, or no --weights.")
         return of_files(files(source), family, arguments)
     folder = Run(source)
-    settled(source, {"family": folder.config["family"], "arguments": folder.arguments}, family, arguments)
+    said = {"family": folder.config["family"], "arguments": folder.arguments}
+    name, merged = settled(source, said, family, arguments)
     nets = folder.best_weights() if which == "best" else folder.load_weights(which == "averaged")
-    return Source(folder.family, *nets)
+    return Source(build(name, merged) if arguments else folder.family, *nets)
+
+
+def family_of_run(arguments):
+    """The class of the run that is one of these words of a command line, if there is one."""
+    found = next((word for word in arguments if Path(word, "config.json").is_file()), None)
+    try:
+        return found and find.family(Run(found).config["family"])
+    except UserError:
+        return None  # said when the run is opened
 
 
 def is_files(source):
@@ -102,11 +112,12 @@ def settled(path, said, family, arguments):
     """-> family, arguments: those that `said` names, and those given where it is silent."""
     if family is not None and find.label(family) != find.label(said["family"]):
         raise UserError(f"{path}: expected weights of {find.label(family)}, got {find.label(said['family'])}.")
-    check(find.family(family or said["family"]), arguments)
+    cls, known = find.family(family or said["family"]), said["arguments"]
+    check(cls, arguments)
     plain = lambda x: list(x) if isinstance(x, tuple) else x
-    known = said["arguments"]
+    fixed = known.keys() - set(getattr(cls, "sampling", ()))  # the same weights may be sampled in many ways
     for name, value in arguments.items():
-        if name in known and plain(known[name]) != plain(value):
+        if name in fixed and plain(known[name]) != plain(value):
             raise UserError(f"{path}: made with {name} {known[name]}, got {name} {value}. Leave the option out.")
     return family or said["family"], {**known, **arguments}
 

@@ -10,10 +10,15 @@ jax.config.update("jax_num_cpu_devices", 4)
 
 @pytest.fixture(autouse=True, scope="session")
 def programs(tmp_path_factory):
-    """Many tests run the same small programs; each is compiled once. Processes that tests start share them."""
-    folder = str(tmp_path_factory.mktemp("programs"))
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = folder
-    jax.config.update("jax_compilation_cache_dir", folder)
+    """Many tests run the same small programs; each is compiled once. Processes that run or are started by tests share
+    them; with a bound on the size, which is never reached, JAX locks the folder."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "programs"
+    folder.mkdir(exist_ok=True)
+    options = {"dir": str(folder), "max_size": 1 << 34}
+    for name, value in options.items():
+        os.environ[f"JAX_COMPILATION_CACHE_{name.upper()}"] = str(value)
+        jax.config.update(f"jax_compilation_cache_{name}", value)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 

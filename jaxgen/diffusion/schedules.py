@@ -179,3 +179,11 @@ def karras(steps, sigma_min=0.002, sigma_max=80.0, rho=7.0):
 def shifted(times, shift=1.0):
     """Times of a rectified flow moved towards the noise: s t / (1 + (s - 1) t) (Esser et al., 2024, eq. 23)."""
     return shift * times / (1 + (shift - 1) * times)
+
+
+def halved(path, point):
+    """With the point in the middle of each step, in sigma / alpha; the step to the data has none."""
+    ratio = path.ratio[:-1]
+    between = point((ratio[:-1] + ratio[1:]) / 2)
+    mixed = lambda x, middle: np.append(np.stack([x[:-2], middle], 1).ravel(), x[-2:])
+    return jax.tree.map(mixed, path, between)

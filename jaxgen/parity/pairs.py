@@ -28,6 +28,11 @@ class Case(NamedTuple):
         return " ".join([find.label(self.name), *(f"{k}={v}" for k, v in self.chosen.items())])
 
     @property
+    def samples_alone(self):
+        """Whether it differs from the first case in how images are sampled, and in nothing else."""
+        return bool(self.chosen) and self.chosen.keys() <= set(getattr(self.ours, "sampling", ()))
+
+    @property
     def chosen(self):
         """The arguments that are neither of the test size nor defaults."""
         return {key: value for key, value in self.arguments.items() if self.ours.small.get(key) != value}
@@ -39,14 +44,19 @@ class Case(NamedTuple):
 
 
 def cases(name, twin=None):
-    """The test-sized form of a family, and one case more for each further value of an argument that has a choice."""
+    """The test-sized form of a family, one case more for each further value of an argument that has a choice, and those
+    that the family lists (`further`), where values need each other."""
     needs("torch", "verify")
     ours, theirs = find.family(name), find.twin(name, twin)
+    further = getattr(ours, "further", ())
+    listed = {(key, value) for each in further for key, value in each.items()}
     yield Case(name, ours.small, ours, theirs)
     for key, parameter in inspect.signature(ours.__init__, eval_str=True).parameters.items():
         for value in choices(parameter.annotation):
-            if value != ours.small.get(key, parameter.default):
+            if value != ours.small.get(key, parameter.default) and (key, value) not in listed:
                 yield Case(name, ours.small | {key: value}, ours, theirs)
+    for more in further:
+        yield Case(name, ours.small | more, ours, theirs)
 
 
 def choices(annotation):
@@ -97,6 +107,12 @@ def batches(family, steps):
         return rng.integers(int(x.low), int(x.high) + 1, shape, x.dtype) if whole else rng.uniform(x.low, x.high, shape)
 
     return {name: make(x) for name, x in family.inputs(ROWS * core.shares(family)).items()}
+
+
+def sample_draws(family, key, count):
+    """What samples are made of, as arrays: a sampler makes the noise of its steps of keys, which torch cannot."""
+    draws = family.draw_sample(key, count)
+    return family.written(draws) if hasattr(family, "written") else draws
 
 
 def at(tree, i):

@@ -93,7 +93,7 @@ def slots(state, name):
 
 def compare_samples(setting, state):
     """In evaluation, from the same noise; sampling moves nothing."""
-    draws, twin = setting.family.draw_sample(jax.random.key(7), 4), setting.twin
+    draws, twin = pairs.sample_draws(setting.family, jax.random.key(7), 4), setting.twin
     before = pairs.arrays(twin.state_dict())
     have = np.asarray(sides.our_samples(setting.family)(state.params, state.stats, draws))
     want = sides.their_samples(twin, setting.family, draws)

@@ -47,6 +47,10 @@ def rows_of(setting, steps, trajectory, only):
     yield (names := levels.compare_names(setting))
     if not names.ok:
         return
+    if getattr(setting.case, "samples_alone", False):
+        setting.give()
+        yield steps_.compare_samples(setting, setting.state)
+        return
     if setting.learns and "leaks" in only:
         yield leaks.compare(setting)
     if only & {"outputs", "losses", "gradients", "inputs", "clipping", "adversarial"}:

@@ -6,7 +6,7 @@ from jaxgen.errors import UserError
 from jaxgen.parity import environment, ladder, levels, sides
 from jaxgen.parity.bundle import files, rungs, stranger, truth
 from jaxgen.parity.named import one
-from jaxgen.parity.pairs import Case
+from jaxgen.parity.pairs import Case, sample_draws
 from jaxgen.parity.result import plain
 from jaxgen.parity.setting import Setting
 from jaxgen.parity.verify import STEPS
@@ -33,7 +33,7 @@ def given_to(setting):
     named = lambda batch, draws: {"batch": batch, "draws": sides.named(draws)}
     given = {"steps": {str(i): named(*setting.step(i)) for i in range(max(STEPS, ladder.TURNS))}}
     if setting.learns and hasattr(setting.family, "sample"):
-        given["samples"] = sides.named(setting.family.draw_sample(jax.random.key(7), 4))
+        given["samples"] = sides.named(sample_draws(setting.family, jax.random.key(7), 4))
     return given
 
 
@@ -46,7 +46,7 @@ def answered(setting, given):
     if setting.learns:
         true["steps"] = truth.stepped(setting, STEPS)
     if "samples" in given:
-        true["samples"] = truth.sampled(setting, setting.family.draw_sample(jax.random.key(7), 4))
+        true["samples"] = truth.sampled(setting, sample_draws(setting.family, jax.random.key(7), 4))
     true["rungs"], errors = rungs.truth(setting)
     return true, errors
 

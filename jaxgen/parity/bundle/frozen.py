@@ -57,7 +57,7 @@ class Frozen:
     def noise(self):
         """What the samples are made of."""
         told, count = self.bundle.arrays["given"]["samples"], len(self.truth["samples"]["image"])
-        return self.filled(told, partial(self.family.draw_sample, count=count), jax.random.key(0))
+        return self.filled(told, partial(pairs.sample_draws, self.family, count=count), jax.random.key(0))
 
     def filled(self, have, draw, *args):
         """The kept numbers in the structure of what `draw` gives now."""

@@ -4,8 +4,9 @@ import jax
 import numpy as np
 
 from jaxgen.errors import needs
-from jaxgen.parity import pairs, sides, steps
+from jaxgen.parity import pairs, sides, steps, ties
 from jaxgen.parity.bundle.rows import asked
+from jaxgen.parity.unkind import unkind
 
 
 def turns(setting):
@@ -15,8 +16,15 @@ def turns(setting):
         setting.give()
         return sides.their_turn(setting.twin, setting.family, player, given, train)
 
+    def untied(kind, player, given, train):
+        """Unkind inputs without the arrays that a tie leaves undefined."""
+        told = answer(player, given, train)
+        for level, key in ties.jumps(setting, player, given, told) if kind in unkind(given) else ():
+            del told[level][key]
+        return told
+
     return {
-        kind: {player: answer(player, given, train) for player in setting.family.players}
+        kind: {player: untied(kind, player, given, train) for player in setting.family.players}
         for kind, (given, train) in asked(setting.turn()).items()
     }
 
