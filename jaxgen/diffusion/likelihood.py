@@ -23,9 +23,9 @@ def of_denoiser(denoise, x, path, prior=None, probes=None):
 
     In w = x / s, s^2 = alpha^2 + sigma^2, the schedule is gone and sizes stay those of the data and of unit noise:
     dw / d log(sigma / alpha) = (x - alpha x_0) / s - (sigma / s)^2 w."""
-    clock = np.log(path.ratio)
-    if not np.all(np.isfinite(clock)):
+    if not np.all((path.alpha > 0) & (path.sigma > 0)):
         raise UserError("likelihood: expected alpha > 0 and sigma > 0 at every point of the path.")
+    clock = np.log(path.ratio)
 
     def slope(w, node):
         s = jnp.sqrt(node.alpha**2 + node.sigma**2)

@@ -25,8 +25,12 @@ class Gaussian:
 
     def __init__(self, mean=0.0, std=1.0):
         self.mean, self.std = (np.asarray(value, np.float64) for value in (mean, std))
-        self.shape = of_one(np.broadcast_shapes(self.mean.shape, self.std.shape))
         check(self.mean, self.std)
+        try:
+            self.shape = of_one(np.broadcast_shapes(self.mean.shape, self.std.shape))
+        except ValueError:
+            told = f"{self.mean.shape} and {self.std.shape}"
+            raise UserError(f"mean, std: expected one shape, or a number and a shape, got {told}.") from None
 
     def denoise(self, x, node):
         """E[x_0 | x], shaped as x; every sampler of `jaxgen.diffusion.samplers` takes it."""

@@ -10,8 +10,7 @@ from jaxgen.diffusion import multistep, prediction, schedules
 from jaxgen.diffusion.weighting import edm_weight
 from jaxgen.oracle.densities import Gaussian
 
-TABLES = ("linear", "scaled_linear", "cosine", "sigmoid", "zero_terminal", "variance_preserving")
-TABLES += ("document_000", "document_004")
+TABLES = "linear scaled_linear cosine sigmoid zero_terminal variance_preserving document_000 document_004".split()
 
 
 def product(betas):
