@@ -35,11 +35,6 @@ def edm_weight(sigma, sigma_data=0.5):
     return (sigma**2 + sigma_data**2) / (sigma * sigma_data) ** 2
 
 
-def log_normal(normal, mean=-1.2, std=1.2):
-    """sigma of training, of standard normal numbers (Karras et al., 2022, table 1)."""
-    return jnp.exp(mean + std * normal)
-
-
 def logit_normal(normal, mean=0.0, std=1.0):
     """t in (0, 1) of training a rectified flow, more often in the middle (Esser et al., 2024, section 3.1)."""
     return jax.nn.sigmoid(mean + std * normal)

@@ -21,14 +21,14 @@ class Family(nnx.Module):
     sampling = ("sampler", "sampling_steps", "spacing", "eta", "variance", "bounds", "guidance")
     small = dict(size=8, width=8, timesteps=12)
     further = (
-        dict(schedule="zero_terminal", predicts="v", loss="l2"),
-        dict(schedule="cosine", predicts="v", weighting="min_snr"),
-        dict(schedule="sigmoid", predicts="x0", loss="l1"),
-        dict(schedule="variance_preserving", predicts="score", loss="l2"),
-        dict(schedule="scaled_linear", sampler="ddim", eta=0.5, sampling_steps=5),
-        dict(schedule="document_000", predicts="v", loss="l2"),
-        dict(schedule="document_004", predicts="v", loss="l2"),
-        dict(net="unet", classes=3, dropout=0.1, guidance=2.0),
+        dict(beta_schedule="zero_terminal", predicts="v", loss="l2"),
+        dict(beta_schedule="cosine", predicts="v", weighting="min_snr"),
+        dict(beta_schedule="sigmoid", predicts="x0", loss="l1"),
+        dict(beta_schedule="variance_preserving", predicts="score", loss="l2"),
+        dict(beta_schedule="scaled_linear", sampler="ddim", eta=0.5, sampling_steps=5),
+        dict(beta_schedule="document_000", predicts="v", loss="l2"),
+        dict(beta_schedule="document_004", predicts="v", loss="l2"),
+        dict(net="unet", size=4, classes=3, dropout=0.1, guidance=2.0),
         dict(net="dit", classes=3, guidance=2.0),
     )
     recipes = {
@@ -61,7 +61,7 @@ class Family(nnx.Module):
         hidden: float = 0.1,  # share of labels that training hides, for guidance
         dropout: float = 0.0,  # inside the network, in training
         timesteps: int = 1000,  # T, of the process
-        schedule: Literal[
+        beta_schedule: Literal[
             "linear", "scaled_linear", "cosine", "sigmoid", "variance_preserving", "zero_terminal", "document_000",
             "document_004",
         ] = "linear",  # of the noise over the steps
@@ -79,7 +79,7 @@ class Family(nnx.Module):
         guidance: float = 1.0,  # scale of classifier-free guidance; 1: none
     ):  # fmt: skip
         self.size, self.channels, self.classes, self.hidden = size, channels, classes, hidden
-        self.timesteps, self.schedule, self.predicts = timesteps, schedule, predicts
+        self.timesteps, self.schedule, self.predicts = timesteps, beta_schedule, predicts
         self.kind, self.weighting = loss, weighting
         self.sampler, self.steps, self.spacing = sampler, sampling_steps or timesteps, spacing
         self.eta, self.variance, self.bounds, self.scale = eta, variance, bounds, guidance
@@ -94,7 +94,7 @@ class Family(nnx.Module):
             )
         if self.schedule == "zero_terminal" and self.predicts in ("epsilon", "score"):
             raise UserError(
-                f"schedule zero_terminal: nothing of the data is left to tell {self.predicts} of; predict v."
+                f"beta_schedule zero_terminal: nothing of the data is left to tell {self.predicts} of; predict v."
             )
         self.points()
 

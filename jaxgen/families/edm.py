@@ -22,7 +22,7 @@ class Family(nnx.Module):
     small = dict(size=8, width=8, sampling_steps=5)
     further = (
         dict(churn=2.0),
-        dict(net="unet", classes=3, dropout=0.1, guidance=2.0),
+        dict(net="unet", size=4, classes=3, dropout=0.1, guidance=2.0),
         dict(net="dit", classes=3, guidance=2.0),
     )
     recipes = {
@@ -106,17 +106,19 @@ class Family(nnx.Module):
 
     def net_loss(self, batch, draws):
         """-> the weighted squared error of the denoised images: 1 where the net tells nothing."""
-        x_0, sigma = batch["image"], weighting.log_normal(draws["strength"], self.mean, self.std)[:, None, None, None]
-        told = self.preconditioned(x_0 + sigma * draws["noise"], sigma, self.seen(batch, draws))
+        x_0, log_sigma = batch["image"], (self.mean + self.std * draws["strength"])[:, None, None, None]
+        sigma = jnp.exp(log_sigma)
+        told = self.preconditioned(x_0 + sigma * draws["noise"], log_sigma, self.seen(batch, draws))
         loss = (weighting.edm_weight(sigma, self.sigma_data) * (told - x_0) ** 2).mean()
         return loss, {"loss": loss}
 
-    def preconditioned(self, x, sigma, label):
+    def preconditioned(self, x, log_sigma, label):
         """x_0, by the net between scalings that keep its input and its target at unit scale (Karras et al., 2022, table
-        1); `sigma` (N, 1, 1, 1)."""
+        1); `log_sigma` (N, 1, 1, 1)."""
+        sigma = jnp.exp(log_sigma)
         both = sigma**2 + self.sigma_data**2
         c_skip, c_out, c_in = self.sigma_data**2 / both, sigma * self.sigma_data / both**0.5, both**-0.5
-        c_noise = 1000 * jnp.log(sigma.flatten()) / 4  # the net is told times of the size of a step out of a thousand
+        c_noise = 1000 * log_sigma.flatten() / 4  # the net is told times of the size of a step out of a thousand
         return c_skip * x + c_out * nn.full(self.net(c_in * x, c_noise, label))
 
     def seen(self, batch, draws):
@@ -133,7 +135,9 @@ class Family(nnx.Module):
 
     def denoiser(self, draws):
         """With guidance."""
-        told = lambda label: lambda x, node: self.preconditioned(x, jnp.full((len(x), 1, 1, 1), node.sigma), label)
+        told = lambda label: (
+            lambda x, node: self.preconditioned(x, jnp.full((len(x), 1, 1, 1), jnp.log(node.sigma), x.dtype), label)
+        )
         denoise = told(draws.get("label"))
         if self.scale == 1:
             return denoise

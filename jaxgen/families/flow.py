@@ -22,7 +22,7 @@ class Family(nnx.Module):
     small = dict(size=8, width=8, sampling_steps=5)
     further = (
         dict(sampler="rk4", shift=3.0),
-        dict(net="unet", classes=3, dropout=0.1, guidance=2.0),
+        dict(net="unet", size=4, classes=3, dropout=0.1, guidance=2.0),
         dict(net="dit", classes=3, guidance=2.0),
     )
     recipes = {

@@ -26,7 +26,7 @@ class Family(nn.Module):
         hidden: float = 0.1,  # share of labels that training hides, for guidance
         dropout: float = 0.0,  # inside the network, in training
         timesteps: int = 1000,  # T, of the process
-        schedule: Literal[
+        beta_schedule: Literal[
             "linear", "scaled_linear", "cosine", "sigmoid", "variance_preserving", "zero_terminal", "document_000",
             "document_004",
         ] = "linear",  # of the noise over the steps
@@ -45,7 +45,7 @@ class Family(nn.Module):
     ):  # fmt: skip
         super().__init__()
         self.size, self.channels, self.classes, self.hidden = size, channels, classes, hidden
-        self.timesteps, self.schedule, self.predicts = timesteps, schedule, predicts
+        self.timesteps, self.schedule, self.predicts = timesteps, beta_schedule, predicts
         self.kind, self.weighting = loss, weighting
         self.sampler, self.steps, self.spacing = sampler, sampling_steps or timesteps, spacing
         self.eta, self.variance, self.bounds, self.scale = eta, variance, bounds, guidance

@@ -1,5 +1,6 @@
 """Diffusion as Karras et al. (2022) put it: noise of every strength, a preconditioned denoiser, Heun's method."""
 
+import math
 from typing import Literal
 
 import torch
@@ -54,17 +55,19 @@ class Family(nn.Module):
 
     def net_loss(self, batch, draws):
         """-> the weighted squared error of the denoised images: 1 where the net tells nothing."""
-        x_0, sigma = batch["image"], weighting.log_normal(draws["strength"], self.mean, self.std)[:, None, None, None]
-        told = self.preconditioned(x_0 + sigma * draws["noise"], sigma, self.seen(batch, draws))
+        x_0, log_sigma = batch["image"], (self.mean + self.std * draws["strength"])[:, None, None, None]
+        sigma = torch.exp(log_sigma)
+        told = self.preconditioned(x_0 + sigma * draws["noise"], log_sigma, self.seen(batch, draws))
         loss = (weighting.edm_weight(sigma, self.sigma_data) * (told - x_0) ** 2).mean()
         return loss, {"loss": loss}
 
-    def preconditioned(self, x, sigma, label):
+    def preconditioned(self, x, log_sigma, label):
         """x_0, by the net between scalings that keep its input and its target at unit scale (Karras et al., 2022, table
-        1); `sigma` (N, 1, 1, 1)."""
+        1); `log_sigma` (N, 1, 1, 1)."""
+        sigma = torch.exp(log_sigma)
         both = sigma**2 + self.sigma_data**2
         c_skip, c_out, c_in = self.sigma_data**2 / both, sigma * self.sigma_data / both**0.5, both**-0.5
-        c_noise = 1000 * torch.log(sigma.flatten()) / 4
+        c_noise = 1000 * log_sigma.flatten() / 4
         return c_skip * x + c_out * self.net(c_in * x, c_noise, label)
 
     def seen(self, batch, draws):
@@ -81,7 +84,9 @@ class Family(nn.Module):
 
     def denoiser(self, draws):
         """With guidance."""
-        told = lambda label: lambda x, node: self.preconditioned(x, x.new_full((len(x), 1, 1, 1), node.sigma), label)
+        told = lambda label: (
+            lambda x, node: self.preconditioned(x, x.new_full((len(x), 1, 1, 1), math.log(node.sigma)), label)
+        )
         denoise = told(draws.get("label"))
         if self.scale == 1:
             return denoise
