@@ -13,15 +13,17 @@ def normal(key, count, *shape, first=0):
 
 
 def keys(key, count, first=0):
-    """(count,) keys, one an image: for a sampler that adds noise at every step, more than memory holds at once."""
-    return jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
+    """(count, words) uint32, the data of a key an image: for a sampler that adds noise at every step, more than memory
+    holds at once."""
+    return jax.random.key_data(jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count)))
 
 
 def of_step(given, shape):
     """-> i -> (count, *shape): the noise of step i, made of keys, or cut out of an array (count, steps, *shape)."""
-    if not jnp.issubdtype(given.dtype, jax.dtypes.prng_key):
+    if given.dtype != jnp.uint32:
         return lambda i: jax.lax.dynamic_index_in_dim(given, i, 1, keepdims=False)
-    return lambda i: jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), shape))(given)
+    keys = jax.random.wrap_key_data(given)
+    return lambda i: jax.vmap(lambda key: jax.random.normal(jax.random.fold_in(key, i), shape))(keys)
 
 
 def written(given, steps, shape):

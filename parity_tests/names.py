@@ -3,11 +3,19 @@ torch."""
 
 from pathlib import Path
 
+import pytest
+
 from jaxgen import find
 from jaxgen.functional import Functional
 
 TOYS = Path(__file__).parent / "toys"
 NAMES = [*find.names(), *(str(path) for path in sorted((TOYS / "ours").glob("*.py")))]
+
+
+# Compiling a step of a UNet takes ten times as long as one of any other net. What no family has of its own is shown on
+# the others; of these in the marked suite.
+HEAVY = ("ddpm", "edm", "flow")
+EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in NAMES]
 
 
 def twin_file(name):

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from flax import nnx
-from names import NAMES, small
+from names import EACH, NAMES, small
 
 from jaxgen import core, find, nn
 from jaxgen.core import Player
@@ -20,7 +20,7 @@ def built(name):
     return family, family.optimizers(lr=pairs.LR)
 
 
-@pytest.mark.parametrize("name", NAMES, ids=find.label)
+@pytest.mark.parametrize("name", EACH, ids=find.label)
 def test_who_changes(name):
     """A net changes in a step exactly when somebody trains it, its statistics when somebody moves it."""
     family, txs = built(name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from names import NAMES, TOYS, small
+from names import EACH, NAMES, TOYS, small
 from PIL import Image
 from tool import command
 
@@ -47,7 +47,7 @@ def image(path):
         return np.asarray(opened)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_an_image_does_not_depend_on_the_batch(name):
     """Noise to the last bit, pixels within one level; 3 leaves a last batch that is not full."""
     family = small(name)
@@ -65,7 +65,7 @@ def test_an_image_does_not_depend_on_the_batch(name):
     assert (np.ptp(made[7], axis=0) > 0).any(), "all images are the same"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", EACH)
 def test_four_devices_make_the_same_images(name):
     family = small(name)
     net = initial(family, 1)

@@ -88,7 +88,8 @@ def test_labels_several_inputs_and_several_outputs(flax):
     result = checked(Net(looked_up, fc=nn.Linear(3, 4), table=nn.Embedding(5, 4)), port, {"x": (5, 3), "y": LABELS})
     result.assert_ok()
     losses = next(row for row in result if row.level == "losses")
-    assert [*losses.errors] == [f"net: {name}" for name in ("minimised", "loss", "output.both.0", "output.both.1", "output.sum")]
+    told = ("minimised", "loss", "output.both.0", "output.both.1", "output.sum")
+    assert [*losses.errors] == [f"net: {name}" for name in told]
 
 
 def test_a_loss_of_ones_own_and_forwards_of_ones_own():

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from cases import CASES, FIRST
-from names import NAMES, small
+from names import HEAVY, NAMES, small
 
 import torch_ref.documented
 from jaxgen import find, parity, weights
@@ -19,11 +19,16 @@ SOME = ("outputs", "losses", "gradients", "weights", "statistics", "samples")
 LOOPS = [module.name for module in pkgutil.iter_modules(torch_ref.documented.__path__)]
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+def marked(case):
+    quick = case.name not in HEAVY or case is FIRST[case.name] or case.samples_alone
+    return case if quick else pytest.param(case, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("case", map(marked, CASES), ids=str)
 def test_twins(case):
     """At every level, the first case of a family; the others where their further value can be seen. All levels of all
     cases: `jaxgen verify`, and the marked suite."""
-    only = tuple(LEVELS) if case is FIRST[case.name] else SOME
+    only = tuple(LEVELS) if case is FIRST[case.name] else ("samples",) if case.samples_alone else SOME
     result = parity.verify(case, trajectory=LONG, only=only)
     result.assert_ok()
     assert {row.level for row in result} == {"signatures", "names", *only}

@@ -118,13 +118,13 @@ def mutated(console, cases):
 
 def killed(found):
     table = Table(title="planted faults", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    for name in ("mutation", "case", "layer", "killed first by", "error", "also by"):
+    for name in ("mutation", "case", "layer", "killed first by", "error", "levels"):
         table.add_column(name, overflow="fold")
     for each in found:
         first = each["first"] or "[red]survived[/red]"
         worst = each["levels"].get(each["first"], 0.0)
-        also = ", ".join(name for name in each["levels"] if name != each["first"])
-        table.add_row(each["mutation"], each["case"], each["layer"] or "", first, f"{float(worst):.0e}", also)
+        seen = str(len(each["levels"]))  # which ones: --json, --html
+        table.add_row(each["mutation"], each["case"], each["layer"] or "", first, f"{float(worst):.0e}", seen)
     return table
 
 

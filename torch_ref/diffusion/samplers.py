@@ -4,6 +4,8 @@ being x_0, `path` a list of nodes from noise to data, `noise(i)` the z of step i
 import math
 from itertools import pairwise
 
+import torch
+
 from torch_ref.diffusion import ode
 
 
@@ -52,6 +54,36 @@ def dpmpp_2m_sde(denoise, x, path, noise):
         x = x + then.sigma * math.sqrt(gone) * noise(i) if then.sigma else x
         old, before = x_0, h
     return x
+
+
+def unipc(denoise, x, path, noise=None):
+    """UniPC-2 with B(h) = e^h - 1 (Zhao et al., 2023): what the network says of a predicted point corrects it."""
+    del noise
+    corrected, told, steps = x, [], [math.inf]
+    for i, (now, then) in enumerate(pairwise(path)):
+        told.append(denoise(x, now))
+        if i:
+            corrected = correct(corrected, told, path[i - 1], now, steps)
+        steps.append(step(now, then))
+        data = extrapolated(told[-1], told[-2] if i else None, steps[-1], steps[-2])
+        x = then.sigma / now.sigma * corrected - then.alpha * math.expm1(-steps[-1]) * data
+    return x
+
+
+def correct(x, told, last, now, steps):
+    """The step from `last` to `now` again, with what is told of its end: algorithm 1, in the form of data."""
+    h, start, end = steps[-1], told[-2], told[-1]
+    phi = math.expm1(-h)
+    if len(told) == 2:
+        rest = (end - start) / 2
+    else:
+        r = -steps[-2] / h
+        first = -phi / h - 1
+        second = -first / h - 1 / 2
+        b = torch.tensor([first / phi, 2 * second / phi], dtype=torch.float64)
+        rho = torch.linalg.solve(torch.tensor([[1.0, 1.0], [r, 1.0]], dtype=torch.float64), b).tolist()
+        rest = rho[0] * (told[-3] - start) / r + rho[1] * (end - start)
+    return now.sigma / last.sigma * x - now.alpha * phi * (start + rest)
 
 
 def step(now, then):

@@ -34,7 +34,7 @@ class Family(nn.Module):
         loss: Literal["huber", "l1", "l2"] = "huber",  # of what it tells
         weighting: Literal["uniform", "min_snr"] = "uniform",  # of the loss over the steps
         sampler: Literal[
-            "ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde", "euler", "heun", "rk4"
+            "ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "euler", "heun", "rk4"
         ] = "ancestral",  # from noise to images
         sampling_steps: int = 0,  # of the sampler; 0: all
         spacing: Literal["leading", "linspace", "trailing", "documented", "karras"] = "leading",  # of these steps

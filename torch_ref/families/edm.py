@@ -29,7 +29,7 @@ class Family(nn.Module):
         mean: float = -1.2,  # of log sigma in training
         std: float = 1.2,  # of log sigma in training
         sampler: Literal[
-            "heun", "euler", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "ddim", "ancestral"
+            "heun", "euler", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "ddim", "ancestral"
         ] = "heun",  # from noise to images
         sampling_steps: int = 18,  # of the sampler
         sigma_min: float = 0.002,  # of the noise at the last step

@@ -26,7 +26,7 @@ class Family(nn.Module):
         dropout: float = 0.0,  # inside the network, in training
         logit_normal: bool = False,  # times of training more often in the middle; else uniform
         sampler: Literal[
-            "euler", "heun", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "ddim", "ancestral"
+            "euler", "heun", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "ddim", "ancestral"
         ] = "euler",  # from noise to images
         sampling_steps: int = 50,  # of the sampler
         shift: float = 1.0,  # of the steps towards the noise; 1: even
