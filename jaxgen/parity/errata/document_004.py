@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen import data, find
+from jaxgen.diffusion import samplers
 from jaxgen.errors import needs
 from jaxgen.functional import Functional
 from jaxgen.parity.errata.rows import HAZARD, STOPS, STOPS_OR_WRONG, raised, seen
@@ -65,9 +66,9 @@ class B4_3:
     """The noising function takes t for 1 - alpha: NaN for a whole number above 1, an error for a batch of times; there
     are no schedule, no training and no sampler.
 
-    t in [0, 1], of shape (B, 1, 1, 1), as a named schedule."""
+    `--beta-schedule document_004` of `ddpm`: t in (0, 1), a factor for each image; trained and sampled as any other."""
 
-    lines, severity, until = "184-187", STOPS_OR_WRONG, "diffusion"
+    lines, severity = "184-187", STOPS_OR_WRONG
 
     def failure(self):
         whole = self.forward_diffusion_sample(torch.zeros(1), 5, torch.zeros(1)).item()
@@ -78,10 +79,24 @@ class B4_3:
         return seen(np.isnan(whole), f"t = 5: {whole}; 8 times: {times}")
 
     def mended(self):
-        t = torch.linspace(0, 1, 8).reshape(-1, 1, 1, 1)
-        x_0, noise = torch.ones(8, 1, 4, 4), torch.zeros(8, 1, 4, 4)
-        factors = (torch.sqrt(1 - t) * x_0 + torch.sqrt(t) * noise)[:, 0, 0, 0]
-        return seen(factors[0] == 1 and factors[-1] == 0, f"of the image remain {factors[0]:.0f} to {factors[-1]:.0f}")
+        family = find.family("ddpm")(size=8, width=8, beta_schedule="document_004", predicts="v", sampling_steps=50)
+        family.net = lambda x, time, label: jnp.zeros_like(x)  # it has learned nothing
+        left, batch = family.alphas_cumprod(), {"image": jnp.ones((8, 8, 8, 1))}
+        loss, _ = family.net_loss(batch, family.draw(jax.random.key(0), batch))
+        image = samplers.ddim(lambda x, node: jnp.full_like(x, 0.7), batch["image"], family.points())
+        told = f"of the image remain {left[0]:.3f} to {left[-1]:.3f}; 8 times: the loss is {loss:.2f}"
+        fine = 0 < left[-1] < left[0] < 1 and np.isfinite(loss) and abs(image - 0.7).max() < 1e-9
+        return seen(fine and self.as_printed(family, left), f"{told}; images that are 0.7 are sampled")
+
+    def as_printed(self, family, left):
+        """Whether the factors of 8 images are torch_ref's, and what is printed gives for the t that they stand for."""
+        time, ones = np.linspace(0, 999, 8).astype(int), jnp.ones((8, 1, 1, 1))
+        alpha, sigma = map(np.asarray, family.at(jnp.asarray(time), ones))
+        t = (1 - left[time]).reshape(-1, 1, 1, 1)
+        printed = self.forward_diffusion_sample(1.0, t, 0.0).numpy(), self.forward_diffusion_sample(0.0, t, 1.0).numpy()
+        theirs = needs("torch_ref.diffusion.schedules", "verify").document_004(1000).sqrt().numpy()[time]
+        near = [abs(alpha - printed[0]).max(), abs(sigma - printed[1]).max(), abs(alpha.ravel() - theirs).max()]
+        return alpha.shape == (8, 1, 1, 1) and max(near) < 1e-6
 
     def forward_diffusion_sample(self, x_0, t, noise):
         """As printed."""
