@@ -111,7 +111,8 @@ def sample(arguments):
     # a family's argument that is not given is the file's, not the signature's
     said = {word.partition("=")[0].lstrip("-").removeprefix("no-").replace("-", "_") for word in arguments}
     options = {name: x for name, x in given.items() if name in said or name in settings.signature(sampling.sample)}
-    options["out"] = given["out"] or str(source.folder(given["source"]) / f"seed_{given['seed']}.png")
+    name = f"{'frames' if given['frames'] else 'seed'}_{given['seed']}.png"
+    options["out"] = given["out"] or str(source.folder(given["source"]) / name)
     sampling.sample(**options)
 
 

@@ -7,9 +7,11 @@ A family is one class (`jaxgen/families/*.py`, or a file of a user's own) with
   of the batch but its shapes), `draw_sample(key, count, first=0)` and `sample(draws)`;
 - `inputs(batch)` {leaf of a batch of so many rows: Input}, `images` (the leaves of batch and draws that are images:
   NHWC here, NCHW in torch), `optimizers(lr=..., ...)` {player: optax transformation}, `recipes` {name: Recipe} and
-  `small` (constructor arguments of a test-sized model; `further`: additions to them that are to be verified too); where
-  a held-out metric ranks runs, `ranks` is its name (lower is better); `sampling`: the arguments that change how images
-  are sampled and nothing else; `written(draws)`: draws of samples without keys, where a sampler makes noise of keys.
+  `small` (constructor arguments of a test-sized model; `further`: additions to them that are to be verified too);
+  where a held-out metric ranks runs, `ranks` is its name (lower is better); `sampling`: the arguments that change how
+  images are sampled and nothing else; `sample(draws, frames=0)`, where images are made in steps of which some may be
+  seen, with the frames along a leading axis; `written(draws)`: draws of samples without keys, where noise is made of
+  keys.
 Its constructor's signature is its configuration. Batches, draws and metrics are plain dicts of arrays. A loss is a mean
 over the rows of the batch, and so are its metrics: under `pmap` they are averaged over the devices.
 """

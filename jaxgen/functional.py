@@ -58,9 +58,11 @@ class Functional:
         loss, metrics = jax.tree.map(nn.full, told)
         return loss, (metrics, stats)
 
-    def sample(self, params, stats, draws):
-        """Images, in evaluation: running statistics are used and stay as they are."""
-        return self.apply(params, stats, draws, method="sample", train=False)[0]
+    def sample(self, params, stats, draws, frames=0):
+        """Images, in evaluation: running statistics are used and stay as they are. `frames` is for families that make
+        them in steps."""
+        more = (frames,) if frames else ()
+        return self.apply(params, stats, draws, *more, method="sample", train=False)[0]
 
     def draw(self, key, batch):
         """All randomness of one step: the family's draws, and for each player the masks its loss will ask for.

@@ -1,5 +1,5 @@
 """Where a stream of images goes: one grid as PNG, an npz file, or a folder with a file an image. Each is written beside
-its place and moved there when it is whole, so that nothing half-written stays."""
+its place and moved there when it is whole, so that nothing half-written stays. Frames of an image stand in a row."""
 
 import shutil
 import time
@@ -20,16 +20,20 @@ from jaxgen.errors import UserError, writing
 MOST = 1024  # images of a grid; more cannot be looked at
 WRITERS = 4  # threads that compress PNG files; Pillow lets them run side by side
 
-Batches = Iterator[np.ndarray]  # uint8 (some, H, W, C)
+Batches = Iterator[np.ndarray]  # uint8 (some, H, W, C), with frames (some, frames, H, W, C)
 
 
-def writer(path: Path, count: int) -> Callable[[Batches], None]:
+def writer(path: Path, count: int, frames: int = 0) -> Callable[[Batches], None]:
     """The function that writes `count` images to `path`; what cannot be written is refused before any is made."""
-    kinds = {".png": grid, ".npz": npz, "": folder}
+    kinds: dict[str, Callable[..., None]] = {
+        ".png": grid,
+        ".npz": partial(npz, "frames" if frames else "image"),
+        "": folder,
+    }
     if not path.name or (path.suffix not in kinds and not path.is_dir()):
         raise UserError(f"{path}: expected FILE.png, FILE.npz or a FOLDER (a new one has no dot in its name).")
-    if path.suffix == ".png" and count > MOST:
-        raise UserError(f"{path}: a grid has at most {MOST:,} images, got {count:,}. Give a FOLDER or FILE.npz.")
+    if path.suffix == ".png" and (shown := count * max(1, frames)) > MOST:
+        raise UserError(f"{path}: a grid has at most {MOST:,} images, got {shown:,}. Give a FOLDER or FILE.npz.")
     write = folder if path.is_dir() else kinds[path.suffix]
     if write is folder:
         refuse_full(path, "Choose a new one.")
@@ -75,16 +79,18 @@ def remove(part):
 
 def grid(path: Path, count: int, batches: Batches):
     with whole(path) as part:
-        pictures.grid(np.concatenate(list(batches)), part)
+        images = np.concatenate(list(batches))
+        columns = images.shape[1] if images.ndim == 5 else None
+        pictures.grid(images.reshape(-1, *images.shape[-3:]), part, columns)
 
 
-def npz(path: Path, count: int, batches: Batches):
-    """The array `image`, as numpy.savez_compressed names and orders it, one batch after the other. The level is the
+def npz(name: str, path: Path, count: int, batches: Batches):
+    """The array `name`, as numpy.savez_compressed names and orders it, one batch after the other. The level is the
     fastest: the next one is two thirds slower for files a tenth smaller."""
     with (
         whole(path) as part,
         ZipFile(part, "w", ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("image.npy", "w", force_zip64=True) as member,
+        archive.open(f"{name}.npy", "w", force_zip64=True) as member,
     ):
         for i, batch in enumerate(batches):
             if i == 0:
@@ -110,7 +116,8 @@ def folder(path: Path, count: int, batches: Batches):
 
 
 def png(image, path):
-    """One image; channels that are neither gray nor colour stand side by side."""
+    """One image, or its frames in a row; channels that are neither gray nor colour stand side by side."""
+    image = np.concatenate(image, 1) if image.ndim == 4 else image
     if image.shape[-1] not in (1, 3):
         image = np.concatenate(np.split(image, image.shape[-1], -1), 1)
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(path)

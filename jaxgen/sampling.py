@@ -24,32 +24,36 @@ MOMENT = 1.0  # seconds without a progress bar
 
 @overload
 def sample(
-    source: str | Path, count: int = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
-    out: None = ..., family: str | None = ..., **arguments: Any,
+    source: str | Path, count: int | None = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
+    out: None = ..., family: str | None = ..., frames: int = ..., **arguments: Any,
 ) -> np.ndarray: ...  # fmt: skip
 @overload
 def sample(
-    source: str | Path, count: int = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
-    *, out: str | Path, family: str | None = ..., **arguments: Any,
+    source: str | Path, count: int | None = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
+    *, out: str | Path, family: str | None = ..., frames: int = ..., **arguments: Any,
 ) -> Path: ...  # fmt: skip
 def sample(
     source: str | Path,  # the folder of a run, a file of weights, or NET=FILE, several of them joined by commas
-    count: int = 64,  # how many images
+    count: int | None = None,  # how many images; else 64, with frames 8
     seed: int = 0,  # of the noise; that of image i is the same for every count and batch
     batch: int = 100,  # how many are made in a call, over all devices
     weights: Literal["averaged", "raw", "best"] = "averaged",  # of a run; averaged: where there are some
     out: str | Path | None = None,  # FILE.png (a grid), FILE.npz (array `image`) or a FOLDER; else samples/seed_S.png
     family: str | None = None,  # whose weights a file from elsewhere holds; the family's arguments become options
+    frames: int = 0,  # of each image on its way from noise: a row of the grid, array `frames`; else frames_S.png
     **arguments: Any,
 ) -> np.ndarray | Path:
-    """Images (count, H, W, C), uint8, of the weights of a run or of a file; with `out` they are written there, one
-    batch after the other, and the path is returned."""
+    """Images (count, H, W, C), uint8, of the weights of a run or of a file, with frames (count, frames, H, W, C); with
+    `out` they are written there, one batch after the other, and the path is returned."""
+    count = (8 if frames else 64) if count is None else count
     if count < 1 or batch < 1:
         raise UserError(f"count and batch: expected at least 1, got {count} and {batch}.")
     opened = sources.opened(source, weights, family, arguments)
-    write = writer(Path(out), count) if out else None
+    if frames and "frames" not in inspect.signature(opened.family.module.sample).parameters:
+        raise UserError(f"{source}: its family makes an image at once; nothing is on the way. Leave out frames.")
+    write = writer(Path(out), count, frames) if out else None
     begun = time.perf_counter()
-    with closing(watched(finite(stream(*opened, count, seed, batch, split=True), source), count)) as made:
+    with closing(watched(finite(stream(*opened, count, seed, batch, True, frames), source), count)) as made:
         if out is None or write is None:
             return np.concatenate(list(made))
         write(made)
@@ -62,13 +66,13 @@ def images(family, params, stats, count, seed, batch):
     return np.concatenate([x for x, _ in stream(family, params, stats, count, seed, batch)])
 
 
-def stream(family, params, stats, count, seed, batch, split=False):
+def stream(family, params, stats, count, seed, batch, split=False, frames=0):
     """Batches of uint8 images with whether each is finite. The next batch is asked for before this one is given away,
     so that the device works while it is written."""
     devices = jax.device_count() if split else 1
     rows = -(-min(batch, count) // devices) * devices  # one shape for all calls; what is too many is cut off
     params, stats = parallel.replicated((params, stats)) if devices > 1 else jax.device_put((params, stats))
-    some, key = sampler(family, rows, devices > 1), jax.random.key(seed)
+    some, key = sampler(family, rows, devices > 1, frames), jax.random.key(seed)
     ask = lambda first: some(params, stats, key, first) if first < count else None
     now = ask(0)
     for first in range(0, count, rows):
@@ -78,14 +82,15 @@ def stream(family, params, stats, count, seed, batch, split=False):
 
 
 @lru_cache(maxsize=4)
-def sampler(family, rows, split):
+def sampler(family, rows, split, frames=0):
     """One compiled function a family and batch, also where a run samples again and again."""
     value = family.inputs(rows)["image"]
 
     def some(params, stats, key, first):
         with jax.default_matmul_precision("highest"):  # else a GPU's images differ from a CPU's
             draws = family.draw_sample(key, rows, first=first)
-            x = family.sample(params, stats, spread(draws, rows) if split else draws)
+            x = family.sample(params, stats, spread(draws, rows) if split else draws, frames)
+        x = jnp.moveaxis(x, 0, 1) if frames else x
         levels = jnp.clip(jnp.round((x - value.low) / (value.high - value.low) * 255), 0, 255)
         return levels.astype(jnp.uint8), jnp.isfinite(x).all(axis=tuple(range(1, x.ndim)))
 

@@ -98,7 +98,7 @@ def of_ratio(times, ratio):
 def exploded(sampler, look, x, path, noise, frames):
     """Theirs work with x / alpha."""
     out = sampler(look, x * path.alpha[0], path, noise, frames=frames)
-    return out / path.alpha.reshape(-1, 1, 1, 1) if sampler is samplers.ancestral else out
+    return out / path.alpha.reshape(-1, 1, 1, 1)
 
 
 def flow_euler(look, x, path, noise, frames):

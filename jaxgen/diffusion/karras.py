@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxgen.diffusion import ode
-from jaxgen.diffusion.scan import loop
+from jaxgen.diffusion.scan import kept, loop
 from jaxgen.diffusion.schedules import Node, at_least_single
 from jaxgen.errors import UserError
 
@@ -37,10 +37,13 @@ def rk4(denoise, x, path, noise=None, frames=0):
     step in u; the last one is the data."""
     del noise
     refuse_no_data(path)
-    y = ode.rk4(flow(denoise), scaled(x, path), path[:-1], path.ratio[:-1], frames and frames - 1)
-    last = at_least_single(path[-2], x)
-    end = denoise((y[-1] if frames else y) * last.alpha, last)
-    return jnp.concatenate([y, end[None]]) if frames else end
+    some = len(kept(len(path.time) // 2, frames)) - 1 if frames else 0  # before the last one
+    noisy, last = path[:-1], at_least_single(path[-2], x)
+    y = ode.rk4(flow(denoise), scaled(x, path), noisy, noisy.ratio, some if some > 1 else 0)
+    end = denoise((y[-1] if some > 1 else y) * last.alpha, last)
+    if not frames:
+        return end
+    return jnp.concatenate([images(y, noisy[::2]) if some > 1 else x[None], end[None]])
 
 
 def stochastic(denoise, x, path, noise, churn, frames, second, low=0.0, high=np.inf, inflate=1.0):
@@ -72,7 +75,14 @@ def stochastic(denoise, x, path, noise, churn, frames, second, low=0.0, high=np.
         return (y + row["h"] * ((1 - row["second"]) * first + row["second"] * other),)
 
     rows = *at_least_single((now, then, table), x), i
-    return loop(step, (scaled(x, path),), rows, frames)
+    y = loop(step, (scaled(x, path),), rows, frames)
+    return images(y, path) if frames else y
+
+
+def images(y, path):
+    """Frames (frames, N, ...) as x, each with the alpha of its point."""
+    alpha = path.alpha[kept(len(path.time) - 1, len(y))]
+    return y * at_least_single(alpha, y).reshape(-1, *[1] * (y.ndim - 1))
 
 
 def scaled(x, path):

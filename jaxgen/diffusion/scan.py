@@ -27,8 +27,13 @@ def loop(step, x, tables, frames=0):
 
 def places(steps, frames):
     """For each step the slot of its frame; one that is not kept has none, which is one too many."""
+    slots = np.full(steps, frames)
+    slots[kept(steps, frames)[1:] - 1] = np.arange(1, frames)
+    return slots
+
+
+def kept(steps, frames):
+    """The points of the frames among 0 ... steps."""
     if not 2 <= frames <= steps + 1:
         raise UserError(f"frames: expected 2 to {steps + 1}, the steps and the start, or 0 for none, got {frames}.")
-    slots = np.full(steps, frames)
-    slots[np.round(np.linspace(0, steps, frames)[1:]).astype(int) - 1] = np.arange(1, frames)
-    return slots
+    return np.round(np.linspace(0, steps, frames)).astype(int)

@@ -69,7 +69,7 @@ class Family(nnx.Module):
         loss: Literal["huber", "l1", "l2"] = "huber",  # of what it tells
         weighting: Literal["uniform", "min_snr"] = "uniform",  # of the loss over the steps
         sampler: Literal[
-            "ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde", "euler", "heun", "rk4"
+            "ancestral", "ddim", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "euler", "heun", "rk4"
         ] = "ancestral",  # from noise to images
         sampling_steps: int = 0,  # of the sampler; 0: all
         spacing: Literal["leading", "linspace", "trailing", "documented", "karras"] = "leading",  # of these steps
@@ -193,12 +193,13 @@ class Family(nnx.Module):
             denoise = guidance.guided(denoise, self.denoise(nothing), self.scale)
         return {"none": lambda x: x, "clip": guidance.clipped, "dynamic": guidance.thresholded}[self.bounds](denoise)
 
-    def sample(self, draws):
-        """Images in [-1, 1], of the noise at the start and of each step."""
+    def sample(self, draws, frames=0):
+        """Images in [-1, 1], of the noise at the start and of each step; with `frames` so many on the way to each,
+        (frames, N, H, W, C)."""
         more = {"ancestral": {"variance": self.variance}, "ddim": {"eta": self.eta}}.get(self.sampler, {})
         run = getattr(samplers, self.sampler)
         steps = noise.of_step(draws["steps"], self.shape) if "steps" in draws else None
-        return run(self.denoiser(draws), draws["start"], self.points(), steps, **more)
+        return run(self.denoiser(draws), draws["start"], self.points(), steps, frames=frames, **more)
 
 
 LOSSES = {"huber": "smooth_l1_loss", "l1": "l1_loss", "l2": "mse_loss"}

@@ -51,7 +51,7 @@ class Family(nnx.Module):
         mean: float = -1.2,  # of log sigma in training
         std: float = 1.2,  # of log sigma in training
         sampler: Literal[
-            "heun", "euler", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "ddim", "ancestral"
+            "heun", "euler", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "ddim", "ancestral"
         ] = "heun",  # from noise to images
         sampling_steps: int = 18,  # of the sampler
         sigma_min: float = 0.002,  # of the noise at the last step
@@ -143,10 +143,11 @@ class Family(nnx.Module):
             return denoise
         return guidance.guided(denoise, told(jnp.full_like(draws["label"], self.classes)), self.scale)
 
-    def sample(self, draws):
-        """Images in [-1, 1], of the noise at the start and of each step."""
+    def sample(self, draws, frames=0):
+        """Images in [-1, 1], of the noise at the start and of each step; with `frames` so many on the way to each,
+        (frames, N, H, W, C)."""
         churn = {"churn": self.churn}
         more = {"heun": churn, "euler": churn, "ddim": {"eta": self.eta}}.get(self.sampler, {})
         run, path = getattr(samplers, self.sampler), self.points()
         steps = noise.of_step(draws["steps"], self.shape) if "steps" in draws else None
-        return run(self.denoiser(draws), draws["start"] * float(path.sigma[0]), path, steps, **more)
+        return run(self.denoiser(draws), draws["start"] * float(path.sigma[0]), path, steps, frames=frames, **more)

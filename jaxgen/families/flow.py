@@ -49,7 +49,7 @@ class Family(nnx.Module):
         dropout: float = 0.0,  # inside the network, in training
         logit_normal: bool = False,  # times of training more often in the middle; else uniform
         sampler: Literal[
-            "euler", "heun", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "ddim", "ancestral"
+            "euler", "heun", "rk4", "dpmpp_2m", "dpmpp_2m_sde", "unipc", "ddim", "ancestral"
         ] = "euler",  # from noise to images
         sampling_steps: int = 50,  # of the sampler
         shift: float = 1.0,  # of the steps towards the noise; 1: even
@@ -135,12 +135,13 @@ class Family(nnx.Module):
             return slope
         return guidance.guided(slope, told(jnp.full_like(draws["label"], self.classes)), self.scale)
 
-    def sample(self, draws):
-        """Images in [-1, 1], of the noise at the start and of each step."""
+    def sample(self, draws, frames=0):
+        """Images in [-1, 1], of the noise at the start and of each step; with `frames` so many on the way to each,
+        (frames, N, H, W, C)."""
         slope, x, path = self.slope(draws), draws["start"], self.points()
         if self.sampler in ("euler", "heun", "rk4"):
-            return getattr(ode, self.sampler)(slope, x, path, path.time)
+            return getattr(ode, self.sampler)(slope, x, path, path.time, frames)
         more = {"eta": self.eta} if self.sampler == "ddim" else {}
         denoise = lambda x, node: x - node.time * slope(x, node)
         steps = noise.of_step(draws["steps"], self.shape) if "steps" in draws else None
-        return getattr(samplers, self.sampler)(denoise, x, path, steps, **more)
+        return getattr(samplers, self.sampler)(denoise, x, path, steps, frames=frames, **more)
