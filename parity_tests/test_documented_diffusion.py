@@ -7,6 +7,7 @@ import pytest
 from jaxgen import find, parity
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
+from jaxgen.parity.pairs import tensor
 from torch_ref.diffusion.process import AcceleratedDiffusion, DiffusionProcess
 
 COUNT, STEPS = 2, 5
@@ -63,3 +64,25 @@ def test_over_all_steps_eta_1_is_ancestral_sampling(start):
     noise = lambda i: draws["steps"][:, i]
     want = DiffusionProcess(12).p_sample_loop(twin.net, draws["start"], noise)[-1]
     same(AcceleratedDiffusion(12, 12).ddim_sample(twin.net, draws["start"], noise, 1.0).numpy(), want)
+
+
+FAULTS = {  # what is planted in the printed process, and how
+    "beta for the posterior's variance": lambda process: setattr(process, "posterior_variance", process.betas),
+    "the variance of a step later": lambda process: setattr(
+        process, "posterior_variance", process.posterior_variance.roll(-1)
+    ),
+    "alpha-bar of a step before": lambda process: setattr(process, "alphas_cumprod", process.alphas_cumprod_prev),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_is_noticed(start, fault):
+    _, twin = start
+    rng = np.random.default_rng(0)
+    noise = [tensor(rng.normal(size=(COUNT, 1, 8, 8))) for _ in range(13)]
+    right, faulty = DiffusionProcess(12), DiffusionProcess(12)
+    FAULTS[fault](faulty)
+    faulty.alphas_cumprod[0] = right.alphas_cumprod[0]  # nothing divides by zero
+    want, have = (process.p_sample_loop(twin.net, noise[12], noise.__getitem__)[-1] for process in (right, faulty))
+    with pytest.raises(AssertionError):
+        same(have.numpy(), want)

@@ -8,14 +8,21 @@ import sys
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 
+import torch_ref.backbones.documented as torch_documented
 from jaxgen import core, data, nn, objectives
+from jaxgen.backbones import documented, unet
+from jaxgen.diffusion import guidance, multistep, schedules
 from jaxgen.errors import UserError
+from jaxgen.families import ddpm
 from jaxgen.functional import Functional
 from jaxgen.parity import errata
 from jaxgen.parity.errata import page, rows
+from torch_ref.diffusion.process import DiffusionProcess
 
 ROOT = Path(__file__).parent.parent
 ROWS = rows.every()
@@ -105,10 +112,57 @@ def sampled_in_training(self, params, stats, draws):
     return self.apply(params, stats, draws, method="sample", train=True)[0]
 
 
+def of_columns(self, time, x):
+    """A row's factors, but as printed along the width."""
+    left = jnp.asarray(self.alphas_cumprod())[time]
+    return left**0.5, (1 - left) ** 0.5
+
+
+def eta_too_large(path, eta):
+    """The noise of the point that is gone to, not of the step."""
+    noise = eta * path.sigma[1:]
+    keep = np.sqrt(path.sigma[1:] ** 2 - noise**2) / path.sigma[:-1]
+    return multistep.Table(keep, path.alpha[1:] - keep * path.alpha[:-1], 0 * keep, noise)
+
+
+def silent_to_zero(path, eta, table=multistep.ddim_table):
+    """Without noise in the step to time 0, as printed."""
+    made = table(path, eta)
+    return made._replace(noise=np.where(path.time[1:] > 0, made.noise, 0))
+
+
+def all_kept(step, carry, tables, frames=0):
+    """All images, of which the last is used."""
+
+    def keeping(carry, row):
+        carry = step(carry, row)
+        return carry, carry[0]
+
+    return jax.lax.scan(keeping, carry, tables)[1][-1]
+
+
+def never_moving(step, carry, tables, frames=0):
+    return jnp.stack([carry[0]] * frames)
+
+
 FAULTS = [  # what is planted in jaxgen or in torch, and which half of a row must notice
     ("B0.9", "mended", core, "average", lambda old, new, decay: new),
     ("B1.2", "mended", data, "fit_images", lambda images, height, width, channels: images[:, :32, :32].repeat(3, -1)),
     ("B1.7", "mended", objectives, "bce", objectives.bce._replace(gen=lambda fake: -objectives.bce_half.gen(fake))),
+    ("B0.4", "mended", ddpm.Family, "at", of_columns),
+    ("B0.5", "mended", schedules, "vp_alpha", lambda t, *betas: np.exp(-0.25 * 0.02 * np.asarray(t) ** 2)),
+    ("B0.6", "mended", DiffusionProcess, "extract", lambda self, a, t, x: a.gather(-1, t.cpu())),
+    ("B2.1", "mended", torch.nn, "GroupNorm", lambda groups, channels: torch.nn.Identity()),
+    ("B2.2", "mended", torch_documented, "sinusoidal", lambda t, features: t[:, None].expand(-1, features) * 0),
+    ("B2.3", "mended", documented, "joined", lambda x, skip: jnp.concatenate([x.repeat(2, 1), skip], -1)),
+    ("B2.5", "mended", unet, "zeroed", lambda layer: layer),
+    ("B2.6", "mended", schedules, "documented", schedules.leading),
+    ("B2.7", "mended", multistep, "ddim_table", eta_too_large),
+    ("B2.8", "mended", multistep, "ddim_table", silent_to_zero),
+    ("B2.9", "mended", guidance, "thresholded", lambda denoise: denoise),
+    ("B2.10", "mended", multistep, "loop", all_kept),
+    ("B2.20", "mended", multistep, "loop", never_moving),
+    ("B4.3", "mended", schedules, "document_004", lambda timesteps: 1 - np.arange(timesteps) / timesteps),
     ("B2.4", "mended", nn, "Upsample", lambda **how: lambda x: jax.image.resize(x, (1, 8, 8, 1), "bilinear")),
     ("B2.11", "mended", Functional, "sample", sampled_in_training),
     ("B2.14", "mended", core, "share", lambda family, tree, turn: tree[:8]),
@@ -132,11 +186,12 @@ def test_a_planted_fault_is_noticed(name, half, owner, what, fault, monkeypatch)
 
 def test_some_rows_are_printed_and_recorded(tmp_path, capsys):
     file, text = tmp_path / "errata.json", tmp_path / "errata.md"
-    assert errata.errata(("b2.1", "B0.13"), json=str(file), write=str(text))
+    assert errata.errata(("b2.1", "B0.2"), json=str(file), write=str(text))
     told = capsys.readouterr().out
-    assert all(word in told for word in ("document 002, lines 263, 294: does not run; waits for diffusion", "B0.13"))
+    assert "document 002, lines 263, 294: does not run; mended" in told
+    assert "document 000, line 40: does not run; waits for text" in told
     first, second = json.loads(file.read_text())
-    assert (first["id"], first["reproduced"], first["holds"], second["lines"]) == ("B2.1", True, True, "20")
+    assert (first["id"], first["reproduced"], first["holds"], second["until"]) == ("B2.1", True, True, "text")
     assert first["observed"] == "ValueError: num_channels (1) must be divisible by num_groups (8)"
     assert text.read_text(encoding="utf-8") == page.markdown(ROWS.values())
 

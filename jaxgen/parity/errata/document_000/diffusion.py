@@ -45,17 +45,20 @@ class B0_2:
 class B0_3:
     """The UNet is made for 4 channels, "time step and image", but is called with the 3 of an image and with the time.
 
-    3 channels; the time enters as an embedding that is added to the maps."""
+    3 channels (recipe T08 without its text); the time enters as an embedding that is added to the maps."""
 
-    lines, severity, until = "40", STOPS, "diffusion"
+    lines, severity = "40", STOPS
 
     def failure(self):
         return raised(RuntimeError, "to have 4 channels", lambda: nn.Conv2d(4, 8, 3)(torch.randn(2, 3, 8, 8)))
 
     def mended(self):
-        convolution, time = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(16, 8)
-        maps = convolution(torch.randn(2, 3, 8, 8)) + time(torch.randn(2, 16))[:, :, None, None]
-        return seen(maps.shape == (2, 8, 8, 8), f"maps {tuple(maps.shape)}")
+        unet, x = needs("torch_ref.backbones.documented", "verify").UNet(3, 3, width=8), torch.randn(1, 3, 8, 8)
+        early, late = (unet(x, torch.tensor([time])) for time in (0, 999))
+        apart = (early - late).abs().max().item()
+        channels = find.family("ddpm").recipes["T08"].printed["channels"]
+        told = f"images {tuple(early.shape)}, {channels} channels in T08; times 0 and 999 are {apart:.2f} apart"
+        return seen(early.shape == x.shape and channels == 3 and apart > 1e-3, told)
 
 
 class B0_4:
@@ -123,18 +126,20 @@ class B0_5:
 class B0_6:
     """The default device is "cuda"; the noisy image lies there, the noise that is the target on the image's device.
 
-    No device at all: the noise is made where the image is."""
+    No device at all: noise and factors are where the image is."""
 
-    lines, severity, until = "25, 40", HAZARD, "diffusion"
+    lines, severity = "25, 40", HAZARD
 
     def failure(self):
         noisy, noise = forward_diffusion_sample(torch.randn(2, 3, 4, 4), torch.rand(1), device="meta")
         return raised(RuntimeError, "not on the expected device", lambda: F.mse_loss(noisy, noise))
 
     def mended(self):
-        x0 = torch.randn(2, 3, 4, 4, device="meta")
-        noisy, noise = forward_diffusion_sample(x0, torch.rand(1, device="meta"), x0.device)
-        return seen(F.mse_loss(noisy, noise).device == x0.device, f"image, noise and loss on {x0.device}")
+        process = needs("torch_ref.diffusion.process", "verify").DiffusionProcess(10)
+        x0, t = torch.randn(2, 3, 4, 4, device="meta"), torch.zeros(2, dtype=torch.long, device="meta")
+        noise = torch.randn_like(x0)
+        loss = process.p_losses(lambda x, t: x, x0, t, noise, "l2")
+        return seen(loss.device == noise.device == x0.device, f"image, noise and loss on {x0.device}")
 
 
 class B0_10:

@@ -75,9 +75,8 @@ class B2_2:
         whole, few, many = torch.randint(0, 1000, (128,)), torch.rand(128), torch.arange(256.0)
         made = [net(x.expand(len(t), -1, -1, -1), t) for t in (whole, few, many)]
         apart = (made[2][1:] - made[2][:-1]).abs().amax((1, 2, 3)).min().item()
-        own = [len(y) for y in made] == [128, 128, 256] and torch.equal(
-            made[0], net(x.expand_as(made[0]), whole.float())
-        )
+        same = torch.equal(made[0], net(x.expand_as(made[0]), whole.float()))
+        own = same and [len(y) for y in made] == [128, 128, 256]
         told = f"128 integers, 128 and 256 floats each tell the net their own time: 0 to 255 at least {apart:.0e} apart"
         return seen(own and apart > 1e-4 and self.agrees(), told)
 
