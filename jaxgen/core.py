@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import optax
 from flax import struct
 
-from jaxgen import axis
+from jaxgen import averages, axis
 from jaxgen.errors import UserError
 
 
@@ -62,19 +62,23 @@ class State(struct.PyTreeNode):
     stats: dict  # {net: running statistics}
     opt: dict  # {player: optax state}
     ema: dict  # {"params": averaged, "stats": averaged}, or empty
+    widths: dict = struct.field(default_factory=dict)  # {width: as `ema`} of those to choose from later, or empty
 
     def having(self, **changes):
         """The state with some of the nets or players of some of its dicts replaced."""
         return self.replace(**{name: {**getattr(self, name), **change} for name, change in changes.items()})
 
 
-def init(family, txs, key, *, averaged=False):
-    """A state of initial weights; `averaged` keeps a running average of them beside."""
+def init(family, txs, key, *, averaged=False, widths=()):
+    """A state of initial weights; `averaged` keeps a running average of them beside, `widths` one of each width, of
+    which the initial weights are no part."""
     params, stats = family.init(key)
     check(family, params | stats)
     opt = {name: txs[name].init(pick(params, player.trains)) for name, player in family.players.items()}
-    ema = jax.tree.map(jnp.copy, {"params": params, "stats": stats}) if averaged else {}
-    return State(jnp.zeros((), jnp.int32), params, stats, opt, ema)
+    nets = {"params": params, "stats": stats}
+    ema = jax.tree.map(jnp.copy, nets) if averaged else {}
+    wide = {averages.name(width): jax.tree.map(jnp.zeros_like, nets) for width in widths}
+    return State(jnp.zeros((), jnp.int32), params, stats, opt, ema, wide)
 
 
 def step(family, txs, state, batch, root, **options):
@@ -97,8 +101,10 @@ def update(family, txs, state, batch, draws, *, decay=0.999, accumulate=1):
             seen = seen.having(**changes)
         state = state.having(**changes)
         metrics |= told
-    ema = average(state.ema, {"params": state.params, "stats": state.stats}, decay) if state.ema else {}
-    return state.replace(step=state.step + 1, ema=ema), metrics
+    nets, step = {"params": state.params, "stats": state.stats}, state.step + 1
+    ema = average(state.ema, nets, decay) if state.ema else {}
+    widths = {key: blend(old, nets, averages.share(float(key), step)) for key, old in state.widths.items()}
+    return state.replace(step=step, ema=ema, widths=widths), metrics
 
 
 def play(family, tx, name, state, batch, draws, accumulate=1):
@@ -166,8 +172,19 @@ def share(family, tree, turn):
 
 def average(old, new, decay):
     """Running average; an integer is counted, not averaged."""
-    blend = lambda o, n: o + (1 - decay) * (n - o) if jnp.issubdtype(n.dtype, jnp.floating) else n
-    return jax.tree.map(blend, old, new)
+    return blend(old, new, 1 - decay)
+
+
+def blend(old, new, share):
+    """`share` of the new; an integer is counted."""
+    one = lambda o, n: o + share * (n - o) if jnp.issubdtype(n.dtype, jnp.floating) else n
+    return jax.tree.map(one, old, new)
+
+
+def warmed(decay, step):
+    """The decay of an average in the update `step` = 0, 1, ...: so small at first that the initial weights soon count
+    for nothing."""
+    return jnp.minimum(decay, (1.0 + step) / (10.0 + step))
 
 
 def pick(tree, names):

@@ -95,6 +95,7 @@ def memory(setup):
             counted = {"memory of the compiled steps": compiled.memory_analysis().temp_size_in_bytes}
     finally:
         source.close()
-    parts = {"parameters and statistics": (state.params, state.stats), "optimisers": state.opt, "averages": state.ema}
+    kept = {"optimisers": state.opt, "averages": (state.ema, state.widths)}
+    parts = {"parameters and statistics": (state.params, state.stats)} | kept
     told = {f"memory of {what}": size(tree) for what, tree in parts.items() if jax.tree.leaves(tree)}
     return told | {"memory of the data": size(source.arrays) or size(xs)} | counted

@@ -6,7 +6,7 @@ import time
 import jax
 import numpy as np
 
-from jaxgen import checkpoint, core, evaluation, pictures, sampling
+from jaxgen import checkpoint, core, evaluation, pictures, sampling, snapshots
 from jaxgen.errors import Diverged, Stopped, UserError, writing
 from jaxgen.guard import refuse_odd, signals
 from jaxgen.progress import Bar, Clock, duration, losses
@@ -96,13 +96,12 @@ class Loop:
     def attend(self):
         """What is due at this step, for which the state must be at rest -> whether to go on."""
         plan, step = self.plan, self.step
-        log, test, grid, save = (
-            plan.due(every, step) for every in (plan.log_every, plan.eval_every, plan.grid_every, plan.save_every)
-        )
+        every = plan.log_every, plan.eval_every, plan.grid_every, plan.save_every, plan.snapshot_every
+        log, test, grid, save, store = (plan.due(n, step) for n in every)
         # with a line of the log, so that none is of fewer steps in a run that was killed and began there
         save = save or (log and plan.save_every is None and time.perf_counter() - self.saved > SAVE)
         calls = self.callback and log
-        if not (calls or test or grid or save):
+        if not (calls or test or grid or save or store):
             return True
         self.land()
         going = self.ask() if calls else True  # first: what it gives is what is looked at and saved
@@ -110,6 +109,8 @@ class Loop:
             self.evaluate()
         if grid:
             self.grid()
+        if store:
+            snapshots.write(self.folder, self.state)
         if save and step < plan.steps:
             self.keep()
         self.read = time.perf_counter()

@@ -28,6 +28,7 @@ class Plan:
         self.log_every, self.save_every = options["log_every"], options["save_every"]
         self.eval_every = options["eval_every"] or self.epoch
         self.grid_every = options["grid_every"] or max(1, self.steps // 10)
+        self.snapshot_every = (options["snapshot_every"] or max(1, self.steps // 10)) if options["ema_widths"] else None
         row = source.nbytes / self.length if self.streams else 4
         self.most = max(1, min(self.log_every, self.steps, int(CHUNK / (row * self.batch * self.shares))))
 
@@ -43,8 +44,8 @@ class Plan:
 
     def count(self, step, rate):
         """Steps of the call that begins at `step`, at `rate` steps a second: to the next thing that is due."""
-        every = [self.log_every, self.eval_every, self.grid_every, *([self.save_every] if self.save_every else [])]
-        due = min(n - step % n for n in every)
+        every = self.log_every, self.eval_every, self.grid_every, self.save_every, self.snapshot_every
+        due = min(n - step % n for n in every if n)
         return min(due, self.most, self.steps - step, max(1, int(rate * CALL)))
 
     def due(self, every, step):

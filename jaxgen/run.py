@@ -20,7 +20,7 @@ from jaxgen.setup import build
 # what may change in the middle of a run: its length, what it tells, and where it is computed
 FREE = (
     "steps", "epochs", "log_every", "eval_every", "grid_every", "save_every", "tensorboard", "dry_run", "parallel",
-    "deterministic", "stream", "workers", "name", "data_dir",
+    "deterministic", "stream", "workers", "name", "data_dir", "snapshot_every",
 )  # fmt: skip
 
 
@@ -121,11 +121,11 @@ class Run:
         """What would be sampled of the state that ranks best, as NET.best.safetensors."""
         self.write_weights(".best", state.step, **(state.ema or {"params": state.params, "stats": state.stats}))
 
-    def write_weights(self, suffix, step, params, stats):
+    def write_weights(self, suffix, step, params, stats, folder=None):
         said = {"family": self.config["family"], "arguments": self.arguments, "step": int(step)}
         about = {"jaxgen": json.dumps(said)}  # one entry: safetensors writes several in any order
         with writing(self.folder):
-            weights.save(self.folder, params, stats, suffix, about)
+            weights.save(folder or self.folder, params, stats, suffix, about)
 
     @property
     def arguments(self):
@@ -143,10 +143,10 @@ class Run:
             )
         return self.read_weights(".best")
 
-    def read_weights(self, suffix):
+    def read_weights(self, suffix, folder=None):
         like = jax.eval_shape(self.family.init, jax.random.key(0))
         params, stats = jax.tree.map(lambda x: np.zeros(x.shape, x.dtype), like)
-        return weights.load(self.folder, params, stats, suffix, self.family.aliases)
+        return weights.load(folder or self.folder, params, stats, suffix, self.family.aliases)
 
     def draw_curves(self, say=print):
         try:

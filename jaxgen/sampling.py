@@ -25,12 +25,12 @@ MOMENT = 1.0  # seconds without a progress bar
 @overload
 def sample(
     source: str | Path, count: int | None = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
-    out: None = ..., family: str | None = ..., frames: int = ..., **arguments: Any,
+    out: None = ..., family: str | None = ..., frames: int = ..., ema_width: float | None = ..., **arguments: Any,
 ) -> np.ndarray: ...  # fmt: skip
 @overload
 def sample(
     source: str | Path, count: int | None = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
-    *, out: str | Path, family: str | None = ..., frames: int = ..., **arguments: Any,
+    *, out: str | Path, family: str | None = ..., frames: int = ..., ema_width: float | None = ..., **arguments: Any,
 ) -> Path: ...  # fmt: skip
 def sample(
     source: str | Path,  # the folder of a run, a file of weights, or NET=FILE, several of them joined by commas
@@ -41,6 +41,7 @@ def sample(
     out: str | Path | None = None,  # FILE.png (a grid), FILE.npz (array `image`) or a FOLDER; else samples/seed_S.png
     family: str | None = None,  # whose weights a file from elsewhere holds; the family's arguments become options
     frames: int = 0,  # of each image on its way from noise: a row of the grid, array `frames`; else frames_S.png
+    ema_width: float | None = None,  # of the average that is sampled, as a part of the run: made of those it has stored
     **arguments: Any,
 ) -> np.ndarray | Path:
     """Images (count, H, W, C), uint8, of the weights of a run or of a file, with frames (count, frames, H, W, C); with
@@ -48,7 +49,7 @@ def sample(
     count = (8 if frames else 64) if count is None else count
     if count < 1 or batch < 1:
         raise UserError(f"count and batch: expected at least 1, got {count} and {batch}.")
-    opened = sources.opened(source, weights, family, arguments)
+    opened = sources.opened(source, weights, family, arguments, ema_width)
     if frames and "frames" not in inspect.signature(opened.family.module.sample).parameters:
         raise UserError(f"{source}: its family makes an image at once; nothing is on the way. Leave out frames.")
     write = writer(Path(out), count, frames) if out else None

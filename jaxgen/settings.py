@@ -73,7 +73,7 @@ def nearest(name, known, dash=""):
 
 
 LEAST = {"batch": 1, "accumulate": 1, "steps": 1, "log_every": 1, "eval_every": 1, "grid_every": 1, "save_every": 1,
-         "workers": 1, "seed": 0, "warmup": 0, "clip": 0}  # fmt: skip
+         "snapshot_every": 1, "workers": 1, "seed": 0, "warmup": 0, "clip": 0}  # fmt: skip
 
 
 def checked(values: dict[str, Any]) -> dict[str, Any]:
@@ -85,6 +85,10 @@ def checked(values: dict[str, Any]) -> dict[str, Any]:
         raise UserError(f"epochs: expected more than 0, got {values['epochs']}.")
     if not 0 <= values["ema"] < 1:
         raise UserError(f"ema: expected a decay in [0, 1), got {values['ema']}.")
+    if values["ema_warmup"] and not values["ema"]:
+        raise UserError("ema_warmup: there is no average. Give its decay, --ema.")
+    if values["snapshot_every"] and not values["ema_widths"]:
+        raise UserError("snapshot_every: there is nothing to store. Give --ema-widths.")
     return values
 
 

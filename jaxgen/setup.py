@@ -6,7 +6,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from jaxgen import core, data, feed, find, optim, parallel, precision, settings
+from jaxgen import averages, core, data, feed, find, optim, parallel, precision, settings
 from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
 from jaxgen.plan import Plan
@@ -67,7 +67,7 @@ class Setup:
         """What cannot be is said before anything is written."""
         if self.options["tensorboard"]:
             needs("tensorboardX", "tensorboard")
-        return self.plan, self.txs, self.test
+        return self.plan, self.txs, self.test, [averages.exponent(width) for width in self.options["ema_widths"]]
 
     @cached_property
     def root(self):
@@ -76,7 +76,8 @@ class Setup:
     @property
     def fresh(self):
         """key -> a state of initial weights."""
-        return partial(core.init, self.family, self.txs, averaged=self.options["ema"] > 0)
+        kept = dict(averaged=self.options["ema"] > 0, widths=self.options["ema_widths"])
+        return partial(core.init, self.family, self.txs, **kept)
 
     @property
     def like(self):
@@ -84,7 +85,9 @@ class Setup:
 
     def step(self, state, batch, root):
         """-> state, metrics: the pure step of this run, in its precision."""
-        how = dict(decay=self.options["ema"], accumulate=self.options["accumulate"])
+        decay = self.options["ema"]
+        decay = core.warmed(decay, state.step) if self.options["ema_warmup"] else decay
+        how = dict(decay=decay, accumulate=self.options["accumulate"])
         with precision.scope(self.options["precision"]):
             return core.step(self.family, self.txs, state, batch, root, **how)
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Var
 
-from jaxgen import find, settings, weights
+from jaxgen import find, settings, snapshots, weights
 from jaxgen.errors import UserError
 from jaxgen.functional import Functional
 from jaxgen.run import Run
@@ -26,10 +26,14 @@ class Source(NamedTuple):
     stats: dict[str, Any]
 
 
-def opened(source: str | Path, which: Weights, family: str | None, arguments: dict[str, Any]) -> Source:
+def opened(
+    source: str | Path, which: Weights, family: str | None, arguments: dict[str, Any], width: float | None = None
+) -> Source:
     """`source` is the folder of a run, FILE, NET=FILE, or several of these joined by commas."""
     if which not in ("averaged", "raw", "best"):
         raise UserError(f"weights: expected averaged, raw or best, got {which!r}.")
+    if width is not None and (which != "averaged" or is_files(source)):
+        raise UserError(f"ema_width {width}: is of an average that a run has stored; {source}, {which}, is none.")
     if is_files(source):
         if which == "best":
             raise UserError(f"{source}: a file is neither best nor last. Give the folder of a run, or no --weights.")
@@ -37,8 +41,14 @@ def opened(source: str | Path, which: Weights, family: str | None, arguments: di
     folder = Run(source)
     said = {"family": folder.config["family"], "arguments": folder.arguments}
     name, merged = settled(source, said, family, arguments)
-    nets = folder.best_weights() if which == "best" else folder.load_weights(which == "averaged")
-    return Source(build(name, merged) if arguments else folder.family, *nets)
+    return Source(build(name, merged) if arguments else folder.family, *nets(folder, which, width))
+
+
+def nets(run, which, width):
+    """-> params, stats."""
+    if width is not None:
+        return snapshots.read(run, width)
+    return run.best_weights() if which == "best" else run.load_weights(which == "averaged")
 
 
 def family_of_run(arguments):

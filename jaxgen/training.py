@@ -50,6 +50,11 @@ def options(
     warmup: int = 0,  # steps in which the rate rises from 0
     clip: float = 0.0,  # largest norm of a player's gradient; 0 leaves it as it is
     ema: float = 0.0,  # decay of the running average of the weights; 0 keeps none
+    ema_warmup: bool = False,  # its decay rises from 0.1: (1 + n) / (10 + n) in the step n, until it is as stated
+    ema_widths: tuple[
+        float, ...
+    ] = (),  # of averages to choose from after training (jaxgen sample --ema-width): 0.05 0.1
+    snapshot_every: int | None = None,  # steps between two times that these are stored; else a tenth of the run
     precision: precision.Policy = "float32",  # of products and convolutions; weights stay float32
     deterministic: bool = False,  # the same bits again, also on a GPU
     parallel: Literal["auto", "jit", "sharded", "pmap"] = "auto",  # one device or all; auto: all there are

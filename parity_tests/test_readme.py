@@ -53,6 +53,7 @@ def test_the_commands(monkeypatch, tmp_path, capsys):
         short = ["--steps", "4", "--log-every", "2"] if words[1] == "train" else []
         if "pictures" in words and words[1] == "train":
             short += ["--size", "32", "--width", "2", "--batch", "8", "--parallel", "jit"]
+        short += ["--width", "8", "--parallel", "jit"] if words[1:3] == ["train", "flow"] else []
         with pytest.raises(SystemExit) as stop, jax.enable_x64(False):
             cli.main(words[1:] + short)
         assert not stop.value.code, line

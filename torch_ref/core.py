@@ -110,3 +110,9 @@ def average(old, family, decay=0.999):
     """Running average of a snapshot; an integer is counted, not averaged."""
     new = snapshot(family)
     return {key: torch.lerp(old[key], new[key], 1 - decay) if new[key].is_floating_point() else new[key] for key in new}
+
+
+def warmed(decay, step):
+    """The decay of an average in the update `step` = 0, 1, ...: so small at first that the initial weights soon count
+    for nothing."""
+    return min(decay, (1 + step) / (10 + step))
