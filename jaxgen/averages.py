@@ -15,7 +15,7 @@ WIDEST = 0.28  # the profile of 0.2887 is even, g = 0
 
 def name(width):
     """What an average is called in a state and in files."""
-    return f"{width:g}"
+    return str(float(width))
 
 
 def exponent(width):

@@ -7,6 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+from names import HEAVY
 from PIL import Image
 
 from jaxgen import cli
@@ -50,7 +51,9 @@ def test_the_commands(monkeypatch, tmp_path, capsys):
             assert (ROOT / words[1]).is_file()
             continue
         assert words[0] == "jaxgen"
-        short = ["--steps", "4", "--log-every", "2"] if words[1] == "train" else []
+        short = {"train": ["--steps", "4", "--log-every", "2"], "verify": ["--trajectory", "20"]}.get(words[1], [])
+        if words[1] == "train" and words[2] in HEAVY:
+            short += ["--size", "8", "--width", "8", "--batch", "8", "--sampling-steps", "2", "--parallel", "jit"]
         if "pictures" in words and words[1] == "train":
             short += ["--size", "32", "--width", "2", "--batch", "8", "--parallel", "jit"]
         short += ["--width", "8", "--parallel", "jit"] if words[1:3] == ["train", "flow"] else []

@@ -45,7 +45,7 @@ def test_the_functional_loop(name, tmp_path, monkeypatch):
     assert len(code) < 50
 
 
-@pytest.mark.parametrize("name", ["train_gpu.sh", "train_tpu.sh"])
+@pytest.mark.parametrize("name", ["train_gpu.sh", pytest.param("train_tpu.sh", marks=pytest.mark.slow)])
 def test_the_training_scripts(name, tmp_path):
     """With small sizes, and the digits in the place of mnist."""
     copy = tmp_path / "scripts"

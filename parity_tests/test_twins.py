@@ -24,7 +24,7 @@ def marked(case):
     return case if quick else pytest.param(case, marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("case", map(marked, CASES), ids=str)
+@pytest.mark.parametrize("case", [marked(case) for case in CASES], ids=str)
 def test_twins(case):
     """At every level, the first case of a family; the others where their further value can be seen. All levels of all
     cases: `jaxgen verify`, and the marked suite."""
@@ -34,7 +34,7 @@ def test_twins(case):
     assert {row.level for row in result} == {"signatures", "names", *only}
 
 
-@pytest.mark.parametrize("name", LOOPS)
+@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x in HEAVY else x for x in LOOPS])
 def test_documented_loop(name):
     """The printed loop on the bare nets gives the weights and statistics that the family's steps give."""
     loop = importlib.import_module(f"torch_ref.documented.{name}")

@@ -41,7 +41,8 @@ class UNet(nnx.Module):
         self.time_mlp = nn.Sequential(
             nn.Linear(time_emb_dim, time_emb_dim), nn.SiLU(), nn.Linear(time_emb_dim, time_emb_dim)
         )
-        # mended: 8 groups cannot be made of one channel, and one group of it would erase how much noise there is
+        # mended: 8 groups cannot be made of one channel, and one group of it would show the first block any noise
+        # at one strength
         self.stem = nn.Conv2d(in_channels, width, 3, padding=1)
         self.down1 = ResidualBlock(width, width, time_emb_dim)
         self.down2 = ResidualBlock(width, width * 2, time_emb_dim)

@@ -63,6 +63,10 @@ def run(table, denoise, x, path, noise=None, frames=0):
 def jump(path):
     """-> points, the points after them, and the variance of the noise that one has over the other."""
     now, then = path[:-1], path[1:]
+    if not np.all(now.sigma > 0):
+        raise UserError(
+            f"path: a point before the last has sigma {now.sigma.min():g}; expected noise at all but the data."
+        )
     return now, then, now.sigma**2 - (now.alpha / then.alpha * then.sigma) ** 2
 
 

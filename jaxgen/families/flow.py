@@ -34,7 +34,9 @@ class Family(nnx.Module):
         "digits": Recipe(
             "ours: recognisable digits within minutes on two cores",
             printed={},
-            chosen=dict(data="digits", size=12, width=16, batch=64, steps=3000, lr=1e-3, ema=0.995),
+            chosen=dict(
+                data="digits", size=16, width=16, batch=64, steps=4000, lr=1e-3, ema=0.999, eval_every=1000
+            ),  # fmt: skip
         ),
     }
 
