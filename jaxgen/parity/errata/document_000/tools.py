@@ -1,7 +1,6 @@
 """The average of the weights, deployment, and the preparation of images."""
 
 import warnings
-from math import prod
 
 import jax
 import jax.numpy as jnp
@@ -22,9 +21,9 @@ class B0_9:
     initial weights still count for 0.37 after 10,000 steps.
 
     Weights and statistics are averaged together (level `averages` of `jaxgen verify`); decay min(d, (1 + n) / (10 + n))
-    in step n."""
+    in step n (`--ema-warmup`)."""
 
-    lines, severity, until = "34", HAZARD, "diffusion"
+    lines, severity = "34", HAZARD
 
     def failure(self):
         model, ema_model = (nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)) for _ in range(2))
@@ -40,7 +39,7 @@ class B0_9:
     def mended(self):
         old, new = ({"stats": {"running_mean": jnp.full(2, x)}} for x in (0.0, 5.0))
         mean = float(core.average(old, new, 0.9)["stats"]["running_mean"][0])
-        left = prod(min(0.9999, (1 + n) / (10 + n)) for n in range(10_000))
+        left = float(core.warmed(0.9999, jnp.arange(10_000)).prod())
         told = f"0.9 of 0 and 0.1 of 5 make a running mean of {mean:.1f}; the initial weights count for {left:.0e}"
         return seen(abs(mean - 0.5) < 1e-6 and left < 1e-9, told)
 
