@@ -83,7 +83,9 @@ def ddim_table(path, eta=0.0):
     if not 0 <= eta <= 1:
         raise UserError(f"eta: expected 0 to 1, got {eta}.")
     now, then, added = jump(path)
-    noise = eta * np.sqrt(added) * then.sigma / now.sigma
+    if eta and np.any(added < 0):
+        raise UserError(f"eta {eta}: on the way to more noise none is added by hand; expected 0.")
+    noise = eta * np.sqrt(np.maximum(added, 0)) * then.sigma / now.sigma
     keep = np.sqrt(then.sigma**2 - noise**2) / now.sigma
     return Table(keep, then.alpha - keep * now.alpha, 0 * keep, noise)
 
