@@ -1,5 +1,6 @@
 """Training steps of the documented models, jaxgen against the documented PyTorch loop, in turn in one run."""
 
+import copy
 import json
 import os
 import time
@@ -30,12 +31,13 @@ def bench(
     rounds: int = 7,  # of each side, in turn
     seconds: float = 4.0,  # about how long a round of one side takes
     scan: int = 4,  # steps in one call of `many`
+    compiled: bool = False,  # PyTorch's nets under torch.compile as well
     out: str | None = None,  # FILE.json for the numbers
 ) -> list[dict[str, Any]]:
     """Median milliseconds a step, interquartile range, and the ratio: PyTorch's time over ours."""
     torch = needs("torch", "verify")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    results = [measure(name, batch, rounds, seconds, scan) for name in families]
+    results = [measure(name, contestants(name, batch, scan, compiled), rounds, seconds, scan) for name in families]
     Console(width=110).print(drawn(results, batch))
     if out:
         about = {**provenance(), "torch": torch.__version__, "threads": torch.get_num_threads(), "batch": batch}
@@ -44,8 +46,7 @@ def bench(
     return results
 
 
-def measure(name, batch, rounds, seconds, scan):
-    sides = contestants(name, batch, scan)
+def measure(name, sides, rounds, seconds, scan=1):
     losses = {side: run(1)[1] for side, run in sides.items()}
     if not all(np.allclose(x, losses["torch"], rtol=AGREED) for x in losses.values()):
         raise UserError(f"{name}: the sides do not agree before they are timed: {losses}.")
@@ -65,7 +66,7 @@ def measure(name, batch, rounds, seconds, scan):
     }
 
 
-def contestants(name, batch, scan) -> dict[str, Callable]:
+def contestants(name, batch, scan, compiled=False) -> dict[str, Callable]:
     """{side: steps -> seconds a step, the losses of the first step}, with the same weights, work and data; a GAN's
     second loss is of nets that were updated already."""
     torch, loop = needs("torch", "verify"), import_module(f"torch_ref.documented.{name}")
@@ -82,11 +83,21 @@ def contestants(name, batch, scan) -> dict[str, Callable]:
     state_dict = {key: value.numpy().copy() for key, value in twin.state_dict().items()}
     step = partial(core.step, family, txs)
     fresh = partial(begin, family, txs, state_dict)
+    given = state_dict, *pairs.to_torch(family, (pairs.at(data, 0), first))
+    rivals = {"torch": twin} | ({"compiled": compiled_nets(twin)} if compiled else {})
     return {
-        "torch": partial(torch_steps, loop, twin, state_dict, *pairs.to_torch(family, (pairs.at(data, 0), first))),
+        **{side: partial(torch_steps, loop, rival, *given) for side, rival in rivals.items()},
         "jit": partial(jax_steps, parallel.jit(step), fresh, [pairs.at(data, i) for i in range(scan)], key, 1),
         "many": partial(jax_steps, parallel.jit(parallel.many(step)), fresh, [data], key, scan),
     }
+
+
+def compiled_nets(twin):
+    """A copy whose nets run under torch.compile, with the same keys."""
+    twin = copy.deepcopy(twin)
+    for net in twin.children():
+        net.compile()
+    return twin
 
 
 def begin(family, txs, state_dict):
@@ -116,30 +127,30 @@ def torch_steps(loop, twin, state_dict, batch, draws, steps):
     state, is not timed."""
     torch = needs("torch", "verify")
     twin.load_state_dict({key: torch.from_numpy(x) for key, x in state_dict.items()})
-    image, noise = loop.arguments(batch, draws)
+    *kept, noise = loop.arguments(batch, draws)
     marks = []
 
     def loader():
-        yield image, noise
+        yield *kept, noise
         for _ in range(steps):
             marks.append(time.perf_counter())
-            yield image, torch.randn_like(noise)
+            yield *kept, torch.randn_like(noise)
         marks.append(time.perf_counter())
 
-    first = [loss.item() for loss in loop.train(twin, [(image, noise)])]
+    first = [loss.item() for loss in loop.train(twin, [(*kept, noise)])]
     twin.load_state_dict({key: torch.from_numpy(x) for key, x in state_dict.items()})
     loop.train(twin, loader())
     return (marks[-1] - marks[0]) / steps, first
 
 
-def drawn(results, batch):
-    table = Table(
-        title=f"one training step, batch {batch}, float32: median ms (quartiles), and PyTorch's time over ours"
-    )
-    for column in ("model", "torch eager", "jit", "many", "jit", "many"):
+def drawn(results, batch, what="one training step"):
+    table = Table(title=f"{what}, batch {batch}, float32: median ms (quartiles), and PyTorch's time over ours")
+    sides = list(results[0]["ms"])
+    ours = [side for side in sides if side not in ("torch", "compiled")]
+    for column in ("model", *sides, *ours):
         table.add_column(column, justify="left" if column == "model" else "right")
     for result in results:
         cell = lambda side, ms=result["ms"]: "{1:.2f} ({0:.2f}-{2:.2f})".format(*ms[side])
-        ratios = (f"{result['ratio'][side]:.2f} x" for side in ("jit", "many"))
-        table.add_row(result["family"], *map(cell, ("torch", "jit", "many")), *ratios)
+        ratios = (f"{result['ratio'][side]:.2f} x" for side in ours)
+        table.add_row(result["family"], *map(cell, sides), *ratios)
     return table
