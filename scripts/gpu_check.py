@@ -1,7 +1,7 @@
 """One visit to a GPU: does jaxgen agree with PyTorch there, how fast is it beside PyTorch eager and compiled, and where
 does the time go? Writes one JSON file. Needs jax, flax, optax, safetensors and torch, none of the extras.
 
-    python scripts/gpu_check.py [--out results/gpu.json] [--batch 128] [--seconds 3] [--families dcgan mlp_gan vae]
+    python scripts/gpu_check.py [--out results/gpu.json] [--batch 128] [--seconds 3] [--families dcgan mlp_gan vae ddpm]
 """
 
 import argparse
@@ -31,7 +31,7 @@ def main():
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scan", type=int, default=50)
-    parser.add_argument("--families", nargs="+", default=["dcgan", "mlp_gan", "vae"])
+    parser.add_argument("--families", nargs="+", default=["dcgan", "mlp_gan", "vae", "ddpm"])
     told = parser.parse_args()
     results = {"about": about(), "ceilings": ceilings()}
     write(told.out, results)
@@ -160,7 +160,7 @@ def theirs(name, batch):
     family, _, data, key = prepared(name, batch, 1)
     draws = family.draw(key, pairs.at(data, 0))
     given = loop.arguments(*pairs.to_torch(family, (pairs.at(data, 0), draws)))
-    image, noise = (x.to(device) for x in given)
+    *kept, noise = (x.to(device) for x in given)
     wait = lambda _: torch.cuda.synchronize() if device == "cuda" else None
     sides = {}
     for side, mode in [("torch eager", None), ("torch compiled", "default"), ("torch cudagraphs", "reduce-overhead")]:
@@ -169,7 +169,7 @@ def theirs(name, batch):
             setattr(twin, net, torch.compile(getattr(twin, net), mode=mode))
 
         def call(twin=twin):
-            loop.train(twin, ((image, torch.randn_like(noise)) for _ in range(STEPS)))
+            loop.train(twin, ((*kept, torch.randn_like(noise)) for _ in range(STEPS)))
 
         try:
             call()
