@@ -168,7 +168,7 @@ def test_every_recipe_can_be_built(name):
         values = settings.resolve(cls, training.options, {"recipe": key})
         assert values.items() >= recipe.printed.items() and not recipe.printed.keys() & recipe.chosen.keys()
         image = build(name, values).inputs(values["batch"])["image"]
-        assert image.shape[0] == values["batch"] and values["data"] in ("mnist", "digits")
+        assert image.shape[0] == values["batch"] and values["data"] in ("mnist", "digits", "cifar10")
 
 
 def test_a_loss_that_is_not_finite_stops_the_run():
