@@ -16,6 +16,8 @@ NAMES = [*find.names(), *(str(path) for path in sorted((TOYS / "ours").glob("*.p
 # the others; of these in the marked suite.
 HEAVY = ("ddpm", "edm", "flow")
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in NAMES]
+# of those that compile for long on several devices too, where toys have all that they have
+SOME = [pytest.param(name, marks=pytest.mark.slow) if name in (*HEAVY, "dcgan") else name for name in NAMES]
 
 
 def twin_file(name):

@@ -51,11 +51,12 @@ def test_the_commands(monkeypatch, tmp_path, capsys):
             assert (ROOT / words[1]).is_file()
             continue
         assert words[0] == "jaxgen"
-        short = {"train": ["--steps", "4", "--log-every", "2"], "verify": ["--trajectory", "20"]}.get(words[1], [])
+        few = {"train": "--steps 4 --log-every 2 --parallel jit", "verify": "--trajectory 20"}
+        short = few.get(words[1], "").split()
         if words[1] == "train" and words[2] in HEAVY:
-            short += ["--size", "8", "--width", "8", "--batch", "8", "--sampling-steps", "8", "--parallel", "jit"]
+            short += ["--size", "8", "--width", "8", "--batch", "8", "--sampling-steps", "8"]
         if "pictures" in words and words[1] == "train":
-            short += ["--size", "32", "--width", "2", "--batch", "8", "--parallel", "jit"]
+            short += ["--size", "32", "--width", "2", "--batch", "8"]
         short += ["--width", "8", "--parallel", "jit"] if words[1:3] == ["train", "flow"] else []
         with pytest.raises(SystemExit) as stop, jax.enable_x64(False):
             cli.main(words[1:] + short)

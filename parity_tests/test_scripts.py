@@ -24,7 +24,7 @@ def run(*command, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["vae", "dcgan"])
+@pytest.mark.parametrize("name", ["vae", pytest.param("dcgan", marks=pytest.mark.slow)])
 def test_the_functional_loop(name, tmp_path, monkeypatch):
     """On one device and on four, to the same weights; it stays a page that one can read."""
     script, net = ROOT / "scripts" / "functional_loop.py", {"vae": "vae", "dcgan": "gen"}[name]
@@ -45,7 +45,8 @@ def test_the_functional_loop(name, tmp_path, monkeypatch):
     assert len(code) < 50
 
 
-@pytest.mark.parametrize("name", ["train_gpu.sh", pytest.param("train_tpu.sh", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["train_gpu.sh", "train_tpu.sh"])
 def test_the_training_scripts(name, tmp_path):
     """With small sizes, and the digits in the place of mnist."""
     copy = tmp_path / "scripts"

@@ -82,6 +82,7 @@ def test_the_newest_jax():
     skipped = " and ".join(f"not {name}" for name in NEED_TORCH)
     files = [f"parity_tests/test_{name}.py" for name in tests]
     run(str(python), "-m", "pytest", "-q", *files, "-k", skipped)
+    run(str(python), "-m", "pytest", "-q", "-m", "slow", "parity_tests/test_golden.py")
 
 
 def test_the_wheel_as_built(tmp_path):
