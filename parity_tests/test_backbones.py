@@ -266,6 +266,7 @@ FAULTS = {  # what it is: (the case that sees it, file, right, wrong)
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FAULTS)
 def test_fault_is_seen(name, monkeypatch):
     """One change in the text of the twin; the comparison passes without it."""

@@ -16,7 +16,10 @@ from diffusers_side import at, told, trajectory
 
 from jaxgen.diffusion import guidance, samplers, schedules
 
-pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning"),
+    pytest.mark.slow,
+]
 S = 0.5
 ANGLES = np.arctan2(np.sqrt(1 - LINEAR[0]), np.sqrt(LINEAR[0]))
 

@@ -65,7 +65,8 @@ def test_the_last_frame_is_the_sample_and_the_first_the_noise(name, sampler):
     assert size[0] > size[-1] and max(size) < 1.5 * size[0], "x itself, not x / alpha"
 
 
-@pytest.mark.parametrize("name", ["flow", *(pytest.param(name, marks=pytest.mark.slow) for name in ("ddpm", "edm"))])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["flow", "ddpm", "edm"])
 def test_frames_of_a_file_of_weights(name):
     """The network as it is; images and frames through the same door."""
     untrained(name)

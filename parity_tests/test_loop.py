@@ -69,7 +69,10 @@ def until(condition, process):
         time.sleep(0.01)
 
 
-@pytest.mark.parametrize("number, code", [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)])
+@pytest.mark.parametrize(
+    "number, code",
+    [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow), (signal.SIGKILL, -9)],
+)
 def test_a_run_that_is_stopped_or_killed_ends_as_if_it_were_not(number, code):
     """Ctrl-C and the system's wish save first, a kill does not; the same command gives the same bits in the end."""
     steps = ["--steps", 40_000, "--save-every", 100, "--eval-every", 100]

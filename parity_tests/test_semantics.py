@@ -40,6 +40,7 @@ def cells(text):
     return [line.replace("\\|", "&").strip("| ").split(" | ") for line in lines]
 
 
+@pytest.mark.slow
 def test_page_has_the_texts_of_the_code():
     """`jaxgen parity semantics --write docs/differences.md` writes it anew."""
     have, want = (cells(text) for text in (PAGE.read_text(), page.page([checked(name) for name in ROWS])))

@@ -353,6 +353,7 @@ def test_a_missing_extra_is_named(monkeypatch, capsys):
     assert "pip install 'jaxgen[verify]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_recognisable_is_not_said_of_initial_weights():
     """A generator that learned nothing fails; the held-out digits themselves pass."""
     from jaxgen import sampling
