@@ -17,7 +17,7 @@ NAMES = [*find.names(), *(str(path) for path in sorted((TOYS / "ours").glob("*.p
 HEAVY = ("ddpm", "edm", "flow")
 EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in NAMES]
 # of those that compile for long on several devices too, where toys have all that they have
-SOME = [pytest.param(name, marks=pytest.mark.slow) if name in (*HEAVY, "dcgan") else name for name in NAMES]
+SOME = [pytest.param(name, marks=pytest.mark.slow) if name in (*HEAVY, "dcgan", "mlp_gan") else name for name in NAMES]
 
 
 def twin_file(name):

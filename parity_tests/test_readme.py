@@ -36,6 +36,7 @@ def few_of_mnist(path):
     np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
 
 
+@pytest.mark.slow
 def test_the_commands(monkeypatch, tmp_path, capsys):
     """In their order, in a folder in which the files that they name are found."""
     monkeypatch.chdir(tmp_path)

@@ -54,6 +54,7 @@ def steps_of_log(run, key="disc_loss"):
     return [line["step"] for line in Run(run).lines if key in line]
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_the_same_bits():
     """Stopped at a checkpoint; killed after lines of the log that no checkpoint has seen; with other calls."""
 

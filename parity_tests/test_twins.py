@@ -20,7 +20,8 @@ LOOPS = [module.name for module in pkgutil.iter_modules(torch_ref.documented.__p
 
 
 def marked(case):
-    quick = case.name not in HEAVY or case is FIRST["ddpm"] or (case.samples_alone and case.name == "ddpm")
+    heavy = case.name in (*HEAVY, "dcgan")
+    quick = not heavy or case in (FIRST["ddpm"], FIRST["dcgan"]) or (case.samples_alone and case.name == "ddpm")
     return case if quick else pytest.param(case, marks=pytest.mark.slow)
 
 
