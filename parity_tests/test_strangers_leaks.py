@@ -10,6 +10,8 @@ from test_strangers import TURN, Made, Net, checked, dense, failed
 from torch import nn
 from torch.nn import functional as F
 
+from jaxgen import parity
+
 
 def heads(x):
     return x.reshape(*x.shape[:2], 2, 2)
@@ -77,3 +79,25 @@ def test_torch_is_not_narrowed_by_its_own_casts():
 
     checked(Net(call, fc=nn.Linear(3, 4)), Made(ours, fc=dense()), only=(*TURN, "leaks")).assert_ok()
     assert torch.get_default_dtype() == torch.float32
+
+
+def made_nan(x):
+    return x * jnp.nan
+
+
+def narrowed(x):
+    return x.astype(jnp.float32)
+
+
+@pytest.mark.parametrize(
+    "fault, words",
+    [
+        (made_nan, "output is NaN or infinite in JAX"),
+        (narrowed, "computes in less: convert_element_type in float32 at"),
+    ],
+)
+def test_the_verdict_names_what_is_not_a_number_or_too_narrow(fault, words):
+    """In one line, and not as a fault of the loss, which only inherits it."""
+    port = nnx.Sequential(nnx.Linear(3, 4, rngs=nnx.Rngs(0)), fault)
+    case = parity.case(torch.nn.Sequential(torch.nn.Linear(3, 4)), port, {"x": (5, 3)})
+    assert words in str(parity.diagnose(case))

@@ -242,10 +242,26 @@ HINTS = {
 
 def elsewhere(setting, failed):
     """No layer is wrong by itself: the fault stands between layers, in the loss, in the step or in sampling."""
-    if between := in_between(setting):
-        return Diagnosis(None, told=between)
+    if "leaks" in failed:
+        return Diagnosis(
+            None, told=f"a float64 check that computes in less: {failed['leaks'].where}; keep x.dtype there"
+        )
+    if told := not_finite(setting) or in_between(setting):
+        return Diagnosis(None, told=told)
     level = next((name for name in HINTS if name in failed), next(iter(failed)))
     return Diagnosis(None, told=f"{HINTS.get(level, f'{level} differ')} ({level}: {failed[level].where})")
+
+
+def not_finite(setting):
+    """The first number that is NaN or infinite here and is not in PyTorch."""
+    given = setting.turn()
+    for name in setting.family.players:
+        have, want = levels.both(setting, name, sides.our_turn(setting.family, name), given)
+        for level in ("outputs", "losses", "gradients"):
+            for key, x in have[level].items():
+                if key in want[level] and not np.isfinite(x).all() and np.isfinite(want[level][key]).all():
+                    return f"{name}: {key} is NaN or infinite in JAX, where PyTorch's is finite; look at what makes it"
+    return ""
 
 
 def in_between(setting):
