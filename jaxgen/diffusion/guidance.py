@@ -13,7 +13,8 @@ def guided(denoise, weak, scale, low=0.0, high=float("inf")):
 
     def both(x, node):
         strong, other = denoise(x, node), weak(x, node)
-        inside = (node.sigma > low * node.alpha) & (node.sigma <= high * node.alpha)
+        # at pure noise alpha is 0, and 0 times an infinite `high` would be no number
+        inside = (node.sigma > low * node.alpha) & (node.sigma / high <= node.alpha)
         return jnp.where(inside, other + scale * (strong - other), strong)
 
     return both

@@ -8,9 +8,9 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxgen import backbones, nn, noise
-from jaxgen.core import Input, Player, Recipe
-from jaxgen.diffusion import guidance, prediction, samplers, schedules, weighting
+from jaxgen import backbones, nn
+from jaxgen.core import Player, Recipe
+from jaxgen.diffusion import conditioning, guidance, prediction, samplers, schedules, weighting
 from jaxgen.errors import UserError
 
 
@@ -98,10 +98,7 @@ class Family(nnx.Module):
 
     def check(self):
         """What would divide by zero, or sample by what the network was not told."""
-        if self.scale != 1 and not self.classes:
-            raise UserError(
-                f"guidance {self.scale}: there is no condition to guide by; train with classes, or leave it."
-            )
+        conditioning.check_guidance(self.scale, self.classes)
         if self.schedule == "zero_terminal" and self.predicts in ("epsilon", "score"):
             raise UserError(
                 f"beta_schedule zero_terminal: nothing of the data is left to tell {self.predicts} of; predict v."
@@ -109,8 +106,7 @@ class Family(nnx.Module):
         self.points()
 
     def inputs(self, batch):
-        label = {"label": Input((batch,), high=self.classes - 1, dtype="int32")} if self.classes else {}
-        return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0), **label}
+        return conditioning.inputs(self, batch)
 
     def optimizers(
         self,
@@ -126,32 +122,22 @@ class Family(nnx.Module):
             "time": jax.random.randint(time, shape[:1], 0, self.timesteps, "int32"),
             "noise": jax.random.normal(epsilon, shape),
         }
-        return draws | ({"hide": jax.random.uniform(hide, shape[:1])} if self.classes else {})
+        return draws | conditioning.hiding(self, hide, shape[0])
 
     def draw_sample(self, key, count, first=0):
-        start, steps = jax.random.split(key)
-        draws = {"start": noise.normal(start, count, *self.shape, first=first)}
-        if self.sampler in ("ancestral", "dpmpp_2m_sde") or self.eta:
-            draws["steps"] = noise.keys(steps, count, first)
-        return draws | ({"label": (first + jnp.arange(count)) % self.classes} if self.classes else {})
+        noisy = self.sampler in ("ancestral", "dpmpp_2m_sde") or self.eta
+        return conditioning.draw_sample(self, key, count, first, bool(noisy))
 
     def written(self, draws):
-        """With the noise of each step as arrays, for those who cannot make it of keys."""
-        if "steps" not in draws:
-            return draws
-        return draws | {"steps": noise.written(draws["steps"], self.steps, self.shape)}
-
-    @property
-    def shape(self):
-        return self.size, self.size, self.channels
+        """With the noise of each step as arrays."""
+        return conditioning.written(self, draws)
 
     def net_loss(self, batch, draws):
         """-> the mean error of what the network tells of noisy images."""
         x_0, epsilon = batch["image"], draws["noise"]
         alpha, sigma = self.at(draws["time"], x_0)
-        told = nn.full(
-            self.net(alpha * x_0 + sigma * epsilon, draws["time"].astype(x_0.dtype), self.seen(batch, draws))
-        )
+        time, label = draws["time"].astype(x_0.dtype), conditioning.seen(self, batch, draws)
+        told = nn.full(self.net(alpha * x_0 + sigma * epsilon, time, label))
         wanted = prediction.target(self.predicts, x_0, epsilon, alpha, sigma)
         error = getattr(nn, LOSSES[self.kind])(told, wanted, reduction="none").mean((1, 2, 3))
         weight = weighting.weight(self.weighting, self.predicts, alpha, sigma).flatten()
@@ -167,12 +153,6 @@ class Family(nnx.Module):
 
     def alphas_cumprod(self):
         return getattr(schedules, self.schedule)(self.timesteps)
-
-    def seen(self, batch, draws):
-        """The labels, of which training hides some."""
-        if not self.classes:
-            return None
-        return jnp.where(draws["hide"] < self.hidden, self.classes, batch["label"])
 
     def points(self):
         """The points that the sampler visits."""
@@ -208,7 +188,7 @@ class Family(nnx.Module):
         (frames, N, H, W, C)."""
         more = {"ancestral": {"variance": self.variance}, "ddim": {"eta": self.eta}}.get(self.sampler, {})
         run = getattr(samplers, self.sampler)
-        steps = noise.of_step(draws["steps"], self.shape) if "steps" in draws else None
+        steps = conditioning.of_step(self, draws)
         return run(self.denoiser(draws), draws["start"], self.points(), steps, frames=frames, **more)
 
 

@@ -8,10 +8,9 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxgen import backbones, nn, noise
-from jaxgen.core import Input, Player, Recipe
-from jaxgen.diffusion import guidance, samplers, schedules, weighting
-from jaxgen.errors import UserError
+from jaxgen import backbones, nn
+from jaxgen.core import Player, Recipe
+from jaxgen.diffusion import conditioning, guidance, samplers, schedules, weighting
 
 
 class Family(nnx.Module):
@@ -67,14 +66,12 @@ class Family(nnx.Module):
         self.sigma_data, self.mean, self.std = sigma_data, mean, std
         self.sampler, self.steps, self.sigmas = sampler, sampling_steps, (sigma_min, sigma_max, rho)
         self.churn, self.eta, self.scale = churn, eta, guidance
-        if guidance != 1 and not classes:
-            raise UserError(f"guidance {guidance}: there is no condition to guide by; train with classes, or leave it.")
+        conditioning.check_guidance(guidance, classes)
         self.points()
         self.net = backbones.build(net, size, channels, width, classes=classes, dropout=dropout)
 
     def inputs(self, batch):
-        label = {"label": Input((batch,), high=self.classes - 1, dtype="int32")} if self.classes else {}
-        return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0), **label}
+        return conditioning.inputs(self, batch)
 
     def optimizers(
         self,
@@ -87,30 +84,21 @@ class Family(nnx.Module):
         strength, epsilon, hide = jax.random.split(key, 3)
         shape = batch["image"].shape
         draws = {"strength": jax.random.normal(strength, shape[:1]), "noise": jax.random.normal(epsilon, shape)}
-        return draws | ({"hide": jax.random.uniform(hide, shape[:1])} if self.classes else {})
+        return draws | conditioning.hiding(self, hide, shape[0])
 
     def draw_sample(self, key, count, first=0):
-        start, steps = jax.random.split(key)
-        draws = {"start": noise.normal(start, count, *self.shape, first=first)}
-        if self.sampler in ("ancestral", "dpmpp_2m_sde") or self.eta or self.churn:
-            draws["steps"] = noise.keys(steps, count, first)
-        return draws | ({"label": (first + jnp.arange(count)) % self.classes} if self.classes else {})
+        noisy = self.sampler in ("ancestral", "dpmpp_2m_sde") or self.eta or self.churn
+        return conditioning.draw_sample(self, key, count, first, bool(noisy))
 
     def written(self, draws):
-        """With the noise of each step as arrays, for those who cannot make it of keys."""
-        if "steps" not in draws:
-            return draws
-        return draws | {"steps": noise.written(draws["steps"], self.steps, self.shape)}
-
-    @property
-    def shape(self):
-        return self.size, self.size, self.channels
+        """With the noise of each step as arrays."""
+        return conditioning.written(self, draws)
 
     def net_loss(self, batch, draws):
         """-> the weighted squared error of the denoised images: 1 where the net tells nothing."""
         x_0, log_sigma = batch["image"], (self.mean + self.std * draws["strength"])[:, None, None, None]
         sigma = jnp.exp(log_sigma)
-        told = self.preconditioned(x_0 + sigma * draws["noise"], log_sigma, self.seen(batch, draws))
+        told = self.preconditioned(x_0 + sigma * draws["noise"], log_sigma, conditioning.seen(self, batch, draws))
         loss = (weighting.edm_weight(sigma, self.sigma_data) * (told - x_0) ** 2).mean()
         return loss, {"loss": loss}
 
@@ -122,12 +110,6 @@ class Family(nnx.Module):
         c_skip, c_out, c_in = self.sigma_data**2 / both, sigma * self.sigma_data / both**0.5, both**-0.5
         c_noise = 1000 * log_sigma.flatten() / 4  # the net is told times of the size of a step out of a thousand
         return c_skip * x + c_out * nn.full(self.net(c_in * x, c_noise, label))
-
-    def seen(self, batch, draws):
-        """The labels, of which training hides some."""
-        if not self.classes:
-            return None
-        return jnp.where(draws["hide"] < self.hidden, self.classes, batch["label"])
 
     def points(self):
         """The points that the sampler visits."""
@@ -151,5 +133,5 @@ class Family(nnx.Module):
         churn = {"churn": self.churn}
         more = {"heun": churn, "euler": churn, "ddim": {"eta": self.eta}}.get(self.sampler, {})
         run, path = getattr(samplers, self.sampler), self.points()
-        steps = noise.of_step(draws["steps"], self.shape) if "steps" in draws else None
+        steps = conditioning.of_step(self, draws)
         return run(self.denoiser(draws), draws["start"] * float(path.sigma[0]), path, steps, frames=frames, **more)

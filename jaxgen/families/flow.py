@@ -8,10 +8,9 @@ import numpy as np
 import optax
 from flax import nnx
 
-from jaxgen import backbones, nn, noise
-from jaxgen.core import Input, Player, Recipe
-from jaxgen.diffusion import guidance, ode, samplers, schedules, weighting
-from jaxgen.errors import UserError
+from jaxgen import backbones, nn
+from jaxgen.core import Player, Recipe
+from jaxgen.diffusion import conditioning, guidance, ode, samplers, schedules, weighting
 
 
 class Family(nnx.Module):
@@ -61,14 +60,12 @@ class Family(nnx.Module):
         self.size, self.channels, self.classes, self.hidden = size, channels, classes, hidden
         self.logit_normal, self.shift = logit_normal, shift
         self.sampler, self.steps, self.eta, self.scale = sampler, sampling_steps, eta, guidance
-        if guidance != 1 and not classes:
-            raise UserError(f"guidance {guidance}: there is no condition to guide by; train with classes, or leave it.")
+        conditioning.check_guidance(guidance, classes)
         self.points()
         self.net = backbones.build(net, size, channels, width, classes=classes, dropout=dropout)
 
     def inputs(self, batch):
-        label = {"label": Input((batch,), high=self.classes - 1, dtype="int32")} if self.classes else {}
-        return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0), **label}
+        return conditioning.inputs(self, batch)
 
     def optimizers(
         self,
@@ -82,29 +79,20 @@ class Family(nnx.Module):
         shape = batch["image"].shape
         kind = jax.random.normal if self.logit_normal else jax.random.uniform
         draws = {"time": kind(time, shape[:1]), "noise": jax.random.normal(epsilon, shape)}
-        return draws | ({"hide": jax.random.uniform(hide, shape[:1])} if self.classes else {})
+        return draws | conditioning.hiding(self, hide, shape[0])
 
     def draw_sample(self, key, count, first=0):
-        start, steps = jax.random.split(key)
-        draws = {"start": noise.normal(start, count, *self.shape, first=first)}
-        if self.sampler in ("ancestral", "dpmpp_2m_sde") or self.eta:
-            draws["steps"] = noise.keys(steps, count, first)
-        return draws | ({"label": (first + jnp.arange(count)) % self.classes} if self.classes else {})
+        noisy = self.sampler in ("ancestral", "dpmpp_2m_sde") or self.eta
+        return conditioning.draw_sample(self, key, count, first, bool(noisy))
 
     def written(self, draws):
-        """With the noise of each step as arrays, for those who cannot make it of keys."""
-        if "steps" not in draws:
-            return draws
-        return draws | {"steps": noise.written(draws["steps"], self.steps, self.shape)}
-
-    @property
-    def shape(self):
-        return self.size, self.size, self.channels
+        """With the noise of each step as arrays."""
+        return conditioning.written(self, draws)
 
     def net_loss(self, batch, draws):
         """-> the mean squared error of the velocity on the way."""
         x_0, epsilon, t = batch["image"], draws["noise"], self.time(draws["time"])
-        told = self.velocity(self.seen(batch, draws))((1 - t) * x_0 + t * epsilon, t.flatten())
+        told = self.velocity(conditioning.seen(self, batch, draws))((1 - t) * x_0 + t * epsilon, t.flatten())
         loss = ((told - (epsilon - x_0)) ** 2).mean()
         return loss, {"loss": loss}
 
@@ -115,12 +103,6 @@ class Family(nnx.Module):
     def velocity(self, label=None):
         """-> velocity(x, t), by the network, which is told times of the size of a step out of a thousand."""
         return lambda x, t: nn.full(self.net(x, 1000 * t, label))
-
-    def seen(self, batch, draws):
-        """The labels, of which training hides some."""
-        if not self.classes:
-            return None
-        return jnp.where(draws["hide"] < self.hidden, self.classes, batch["label"])
 
     def points(self):
         """The points that the sampler visits."""
@@ -145,5 +127,5 @@ class Family(nnx.Module):
             return getattr(ode, self.sampler)(slope, x, path, path.time, frames)
         more = {"eta": self.eta} if self.sampler == "ddim" else {}
         denoise = lambda x, node: x - node.time * slope(x, node)
-        steps = noise.of_step(draws["steps"], self.shape) if "steps" in draws else None
+        steps = conditioning.of_step(self, draws)
         return getattr(samplers, self.sampler)(denoise, x, path, steps, frames=frames, **more)

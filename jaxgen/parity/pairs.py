@@ -14,6 +14,7 @@ from jaxgen.errors import needs
 from jaxgen.functional import Functional
 
 LR, ROWS = 2e-4, 8  # the documented learning rate of the GANs, the unit of updates; rows of a share
+MANY = 30  # steps that repay seconds of compiling
 
 
 class Case(NamedTuple):
@@ -171,13 +172,18 @@ def back(family, path, x):
     return np.moveaxis(x, -3, -1) if is_image(family, path.split("."), x) else x
 
 
-def updates(family, txs):
-    return quick(partial(core.update, family, txs))
+def updates(family, txs, steps=0):
+    """The whole step, compiled with more care if it will be taken many times."""
+    return quick(partial(core.update, family, txs), often=steps > MANY)
 
 
 # Compiling is nearly all of the time, and the formulas are the same without the passes that make them fast.
-QUICK = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+QUICK: dict[str, bool | int] = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+if jax.__version_info__ < (0, 11):
+    QUICK["xla_cpu_use_fusion_emitters"] = False  # a third of the time; later versions have only the emitters
+OFTEN = QUICK | {"xla_backend_optimization_level": 1}
 
 
-def quick(function):
-    return jax.jit(function, compiler_options=QUICK if jax.default_backend() == "cpu" else None)
+def quick(function, often=False):
+    options = OFTEN if often else QUICK
+    return jax.jit(function, compiler_options=options if jax.default_backend() == "cpu" else None)

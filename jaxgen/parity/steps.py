@@ -16,7 +16,7 @@ def compare_steps(setting, count, trajectory):
     torch_core = needs("torch_ref.core", "verify")
     setting.give()
     family, twin, state = setting.family, setting.twin, setting.state
-    update, optimizers = pairs.updates(family, setting.txs), twin.optimizers(lr=pairs.LR)
+    update, optimizers = pairs.updates(family, setting.txs, trajectory), twin.optimizers(lr=pairs.LR)
     average, noise, rows, losses = torch_core.snapshot(twin), watched(twin, optimizers), [], []
     for i in range(max(count, trajectory)):
         batch, draws = setting.step(i)

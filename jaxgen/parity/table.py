@@ -9,6 +9,7 @@ from rich.table import Table
 
 from jaxgen import find
 from jaxgen.parity.named import named
+from jaxgen.parity.processes import spread
 from jaxgen.parity.result import report, rung_line, write_json
 from jaxgen.parity.verify import STEPS, TRAJECTORY
 from jaxgen.parity.verify import verify as verify_case
@@ -34,6 +35,7 @@ def verify(
     level: tuple[str, ...] = (),  # only these levels (names of the JSON file)
     steps: int = STEPS,  # optimiser steps compared in full
     trajectory: int = TRAJECTORY,  # steps of which the losses are compared
+    processes: int = 0,  # that share the cases; 0: one a core (one alone beside an accelerator)
     mutate: bool = False,  # plant faults, and see that each is caught
     json: str | None = None,  # where to write all results
     html: str | None = None,  # where to write them as a page
@@ -42,15 +44,15 @@ def verify(
     from jaxgen.parity import ladder
 
     console, results = Console(), []
-    todo = [case for name in cases or find.names() for case in named(name, twin)]
+    todo = [(each, i) for each in cases or find.names() for i in range(len(named(each, twin)))]
     rungs = ladder.available() if "all" in rung else rung
-    with console.status("") as status:
-        for i, case in enumerate(todo):
-            status.update(f"{i + 1} of {len(todo)}: {case}")
-            how = dict(steps=steps, trajectory=trajectory, only=level, rungs=rungs, details=bool(html or json))
-            results.append(verified(case, how))
+    how = dict(steps=steps, trajectory=trajectory, only=level, rungs=rungs, details=bool(html or json))
+    with console.status(of(todo, "case")) as status:
+        for result in spread(verified, [(name, i, twin, how) for name, i in todo], processes):
+            results.append(result)
+            status.update(f"{len(results)} of {len(todo)} cases, the last: {result.case}")
     tell(console, results, rungs)
-    mutations = mutated(console, [case for case in todo] if cases else None) if mutate else []
+    mutations = mutated(console, cases, twin, processes) if mutate else []
     told = report(results, mutations, " ".join(["jaxgen", *sys.argv[1:]]))
     if json:
         write_json(told, json)
@@ -61,13 +63,15 @@ def verify(
     return told["ok"]
 
 
-def verified(case, how):
-    """The result; of one that differs also the diagnosis."""
+def verified(name, i, twin, how):
+    """The result of the case, that can be sent to another process; of one that differs also the diagnosis."""
+    case = named(name, twin)[i]
     result = verify_case(case, **how)
     if not result.ok:
         from jaxgen.parity.diagnosis import diagnose
 
         result.shown["diagnosis"] = diagnose(case, result).to_json()
+    result.case = str(case)
     return result
 
 
@@ -99,13 +103,13 @@ def of(things, name):
     return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"
 
 
-def mutated(console, cases):
+def mutated(console, names, twin, processes):
     """The kill score, and which level killed each."""
-    from jaxgen.parity import mutations
+    from jaxgen.parity.mutations import score_by_name
 
     found = []
-    with console.status("") as status:
-        for each in mutations.score(cases):
+    with console.status("planting faults") as status:
+        for each in score_by_name(names, twin, processes):
             found.append(each)
             status.update(f"{len(found)} mutations, the last: {each['mutation']} on {each['case']}")
     console.print(killed(found))

@@ -1,5 +1,7 @@
 """How often the diagnosis is right: every planted fault of a layer, the layer found and the cause named."""
 
+from functools import cache
+
 import jax
 from rich import box
 from rich.table import Table
@@ -8,23 +10,32 @@ from jaxgen import find
 from jaxgen.parity import pairs
 from jaxgen.parity.diagnosis.diagnose import faulty_layer
 from jaxgen.parity.mutations import Planted, local, place, specimen
+from jaxgen.parity.processes import spread
 from jaxgen.parity.setting import Setting
 
 LAYERS, CAUSES = 0.95, 0.8  # what is promised
 
 
-def outcomes():
+def outcomes(processes=0):
     """{"mutation", "layer", "cause": expected, "found": Diagnosis or None, "layer_right", "cause_right"} of each."""
-    cases = [specimen(), *(next(pairs.cases(name)) for name in find.names())]
-    for mutation in local():
-        case, path = next((case, path) for case in cases if (path := place(mutation, case)))
-        with jax.enable_x64(True):
-            told = faulty_layer(Setting(Planted(case, mutation, path)))
-        right = bool(told) and told.layer == path, bool(told) and told.cause == mutation.cause
-        yield {
-            "mutation": mutation.name, "case": str(case), "layer": path, "cause": mutation.cause, "found": told,
-            "layer_right": right[0], "cause_right": right[1],
-        }  # fmt: skip
+    return spread(outcome, [(i,) for i in range(len(local()))], processes)
+
+
+def outcome(i):
+    mutation = local()[i]
+    case, path = next((case, path) for case in cases() if (path := place(mutation, case)))
+    with jax.enable_x64(True):
+        told = faulty_layer(Setting(Planted(case, mutation, path)))
+    right = bool(told) and told.layer == path, bool(told) and told.cause == mutation.cause
+    return {
+        "mutation": mutation.name, "case": str(case), "layer": path, "cause": mutation.cause, "found": told,
+        "layer_right": right[0], "cause_right": right[1],
+    }  # fmt: skip
+
+
+@cache
+def cases():
+    return [specimen(), *(next(pairs.cases(name)) for name in find.names())]
 
 
 def score(console):

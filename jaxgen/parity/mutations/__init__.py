@@ -2,6 +2,6 @@
 
 from jaxgen.parity.mutations.found import Mutation, general, local, mutations
 from jaxgen.parity.mutations.planting import Planted, place
-from jaxgen.parity.mutations.scoring import score, specimen
+from jaxgen.parity.mutations.scoring import score, score_by_name, specimen
 
-__all__ = ["Mutation", "Planted", "general", "local", "mutations", "place", "score", "specimen"]
+__all__ = ["Mutation", "Planted", "general", "local", "mutations", "place", "score", "score_by_name", "specimen"]

@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import cache, cached_property
+from itertools import islice
 from unittest.mock import patch
 
 import jax
@@ -14,6 +15,8 @@ from jaxgen.parity import pairs
 from jaxgen.parity.compare import LEVELS
 from jaxgen.parity.mutations.found import general, mutations
 from jaxgen.parity.mutations.planting import Planted, Replaced, called, place, reached
+from jaxgen.parity.named import named
+from jaxgen.parity.processes import spread
 from jaxgen.parity.setting import Setting
 from jaxgen.parity.verify import verify
 
@@ -38,8 +41,31 @@ def score(cases=None, chosen=None):
 
     Without `cases` each is planted in the specimen, or else in the first family of the package that can have it; with
     them in each of them that can. A fault of one layer is planted in the first layer that can have it."""
-    for subject, mutation, spot in plan(chosen or mutations(), [Subject(case) for case in cases] if cases else None):
-        yield judged(mutation, subject, spot)
+    subjects = [Subject(case) for case in cases or everywhere()]
+    for mutation in chosen or mutations():
+        yield from outcomes(mutation, subjects, None if cases else 1)
+
+
+def score_by_name(names, twin=None, processes=0):
+    """As `score`, of cases by their names, over the cores."""
+    tasks = [(mutation.name, tuple(names), twin) for mutation in mutations()]
+    for found in spread(of_names, tasks, processes):
+        yield from found
+
+
+def of_names(mutation, names, twin):
+    wanted = next(each for each in mutations() if each.name == mutation)
+    return list(outcomes(wanted, subjects_of(names, twin), None if names else 1))
+
+
+@cache
+def subjects_of(names, twin):
+    cases = [case for name in names for case in named(name, twin)]
+    return [Subject(case) for case in cases or everywhere()]
+
+
+def everywhere():
+    return [specimen(), *(next(pairs.cases(name)) for name in find.names())]
 
 
 class Subject:
@@ -73,18 +99,11 @@ class Subject:
         self.sound.add(stage)
 
 
-def plan(chosen, subjects):
-    """(subject, mutation, spot) of all that will be planted."""
-    if subjects:
-        every = ((subject, mutation, subject.spot(mutation)) for subject in subjects for mutation in chosen)
-        yield from (each for each in every if each[2] is not None)
-        return
-    subjects = [Subject(specimen()), *(Subject(next(pairs.cases(name))) for name in find.names())]
-    for mutation in chosen:
-        spots = ((subject, mutation, subject.spot(mutation)) for subject in subjects)
-        first = next((each for each in spots if each[2] is not None), None)
-        if first:
-            yield first
+def outcomes(mutation, subjects, most):
+    """The dict of the mutation in each subject that can have it, in the first `most` of them."""
+    spots = ((subject, subject.spot(mutation)) for subject in subjects)
+    for subject, spot in islice((each for each in spots if each[1] is not None), most):
+        yield judged(mutation, subject, spot)
 
 
 def judged(mutation, subject, spot):
