@@ -8,7 +8,6 @@ import jax.numpy as jnp
 import optax
 from jax.extend.core import ClosedJaxpr, Jaxpr
 
-from jaxgen import core
 from jaxgen.parity.compare import Row
 
 LIBRARIES = [Path(str(module.__file__)).parent for module in (jax, flax, optax)]
@@ -17,14 +16,18 @@ LIBRARIES = [Path(str(module.__file__)).parent for module in (jax, flax, optax)]
 def compare(setting):
     """-> Row: every operation of a step and of sampling that makes floats narrower than float64."""
     family, state = setting.family, setting.state
-    update = lambda state, batch, draws: core.update(family, setting.txs, state, batch, draws)
-    programs = [jax.make_jaxpr(update)(state, *setting.step(0))]
+    programs = [read(setting.update, state, *setting.step(0))]
     if hasattr(family, "sample"):
         draws = family.draw_sample(jax.random.key(7), 4)
         programs.append(jax.make_jaxpr(family.sample)(state.params, state.stats, draws))
     setting.shown["leaks"] = [leak for program in programs for leak in narrow(program)]
     told = lambda leak: f"{leak['op']} in {leak['dtype']} at {leak['source']}"
     return Row("leaks", {told(leak): float("inf") for leak in setting.shown["leaks"]}, 0.0)
+
+
+def read(function, *args):
+    """What a compiled function traced is not traced again."""
+    return function.trace(*args).jaxpr if hasattr(function, "trace") else jax.make_jaxpr(function)(*args)
 
 
 def narrow(jaxpr, bits=64):

@@ -34,6 +34,11 @@ class Case(NamedTuple):
         return bool(self.chosen) and self.chosen.keys() <= set(getattr(self.ours, "sampling", ()))
 
     @property
+    def long(self):
+        """Whether a long run of it would tell more than that of the family's first case: it has other weights."""
+        return not self.chosen or bool(self.chosen.keys() & {"net", "size"})
+
+    @property
     def chosen(self):
         """The arguments that are neither of the test size nor defaults."""
         return {key: value for key, value in self.arguments.items() if self.ours.small.get(key) != value}

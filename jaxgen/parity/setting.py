@@ -13,9 +13,10 @@ FEW = 16  # different batches; a longer run begins again with the first
 
 
 class Setting:
-    """`shown` collects what a report shows beside the rows."""
+    """`shown` collects what a report shows beside the rows; `steps`: how many will be taken, more or less."""
 
-    def __init__(self, case):
+    def __init__(self, case, steps=0):
+        self.steps = steps
         self.case, (self.family, self.twin), self.shown = case, case.build(), {}
         self.txs = self.family.optimizers(lr=pairs.LR)
         self.learns = any(True for _ in self.twin.parameters())  # two functions learn nothing
@@ -29,6 +30,11 @@ class Setting:
     @property
     def state_dict(self):
         return to_state_dict(self.state.params, self.state.stats)
+
+    @cached_property
+    def update(self):
+        """The whole step, compiled."""
+        return pairs.updates(self.family, self.txs, self.steps)
 
     def step(self, i):
         """-> batch, draws of the step i."""

@@ -16,7 +16,7 @@ def compare_steps(setting, count, trajectory):
     torch_core = needs("torch_ref.core", "verify")
     setting.give()
     family, twin, state = setting.family, setting.twin, setting.state
-    update, optimizers = pairs.updates(family, setting.txs, trajectory), twin.optimizers(lr=pairs.LR)
+    update, optimizers = setting.update, twin.optimizers(lr=pairs.LR)
     average, noise, rows, losses = torch_core.snapshot(twin), watched(twin, optimizers), [], []
     for i in range(max(count, trajectory)):
         batch, draws = setting.step(i)
@@ -25,7 +25,7 @@ def compare_steps(setting, count, trajectory):
         losses.append((pairs.plain(have), pairs.arrays(want)))
         if i < count:
             average = torch_core.average(average, twin)
-            told = [compare("metrics", *losses[-1]), compare_optimizers(state.opt, twin, optimizers, noise)]
+            told = [compare("metrics", *losses[-1]), compare_optimizers(state.opt, twin, optimizers)]
             rows += [(f"step {i + 1}", row) for row in [*told, *compare_state(setting, state, average, noise)]]
         if i == count - 1 and hasattr(family, "sample"):
             rows.append(("", compare_samples(setting, state)))
@@ -51,32 +51,47 @@ def watched(twin, optimizers):
 def compare_state(setting, state, average, noise):
     twin, dropped = setting.twin, getattr(setting.family, "dropped", {})
     learned = {key for key, _ in twin.named_parameters()}
+    yield from state_rows(state, pairs.arrays(twin.state_dict()), pairs.arrays(average), noise, learned, dropped)
+
+
+def state_rows(state, now, averages, noise, learned, dropped=()):
+    """Weights and their averages in units of the learning rate; where a gradient was but noise, PyTorch's are taken."""
     kept = learned - {key for key, mask in noise.items() if mask.all()}
 
-    def both(have, want, weights, statistics):
-        have, want = to_state_dict(**have), pairs.arrays(want)
-        have |= {key: np.where(mask, want[key], have[key]) for key, mask in noise.items()}
+    def both(trees, true, weights, statistics):
+        have = to_state_dict(**trees)
+        have |= {key: np.where(mask, true[key], have[key]) for key, mask in noise.items()}
         some = lambda tree, keys: {key: x for key, x in tree.items() if key in keys}
-        rest = (have.keys() | want.keys()) - learned - dropped.keys()
+        rest = (have.keys() | true.keys()) - learned - set(dropped)
         why = described(noise) if weights == "weights" else {}
-        yield compare(weights, some(have, kept), some(want, kept), UPDATE, scale=pairs.LR, left_out=why)
-        yield compare(statistics, some(have, rest), some(want, rest))
+        yield compare(weights, some(have, kept), some(true, kept), UPDATE, scale=pairs.LR, left_out=why)
+        yield compare(statistics, some(have, rest), some(true, rest))
 
-    yield from both({"params": state.params, "stats": state.stats}, twin.state_dict(), "weights", "statistics")
-    yield from both(state.ema, average, "averages", "averages")
+    yield from both({"params": state.params, "stats": state.stats}, now, "weights", "statistics")
+    yield from both(state.ema, averages, "averages", "averages")
 
 
-def compare_optimizers(opt, twin, optimizers, noise):
-    """The running averages that both kinds of optimisers keep; what is but noise has no scale of its own."""
-    have, want = {}, {}
+def compare_optimizers(opt, twin, optimizers):
+    """The running averages that both kinds of optimisers keep."""
+    want = {}
     names = {value: key for key, value in twin.named_parameters()}
     for player, optimizer in optimizers.items():
+        told = {names[weight]: kept for weight, kept in optimizer.state.items()}
         for ours, theirs in SLOTS.items():
-            have |= {f"{player}, {ours} of {key}": x for key, x in slots(opt[player], ours).items()}
-            told = {names[weight]: kept for weight, kept in optimizer.state.items()}
             mine = {key: next((kept[name] for name in theirs if name in kept), None) for key, kept in told.items()}
             want |= {f"{player}, {ours} of {key}": pairs.array(x) for key, x in mine.items() if x is not None}
-    floors = {slot: 1e-4 * largest({k: x for k, x in want.items() if f", {slot} of" in k}) for slot in SLOTS}
+    return optimizer_row(opt, want)
+
+
+def optimizer_row(opt, want):
+    """`want` {"player, slot of weight": array}; what is but noise has no scale of its own."""
+    have = {
+        f"{player}, {slot} of {key}": x
+        for player, state in opt.items()
+        for slot in SLOTS
+        for key, x in slots(state, slot).items()
+    }
+    floors = {slot: 1e-4 * largest(part(want, slot)) for slot in SLOTS}
     rows = [compare("optimizer", part(have, slot), part(want, slot), floor=floors[slot]) for slot in SLOTS]
     return merged([("", row) for row in rows])[0]
 
@@ -97,11 +112,15 @@ def compare_samples(setting, state):
     before = pairs.arrays(twin.state_dict())
     have = np.asarray(sides.our_samples(setting.family)(state.params, state.stats, draws))
     want = sides.their_samples(twin, setting.family, draws)
+    moved = compare("samples", before, pairs.arrays(twin.state_dict()), gate=0.0)
+    row = sample_row(setting, have, want)
+    return row if moved.ok else moved
+
+
+def sample_row(setting, have, want):
     shown = {"jax": have[:8], "torch": want[:8], "low": float(want.min()), "high": float(want.max())}
     setting.shown["samples"] = shown if want.ndim == 4 else None
-    moved = compare("samples", before, pairs.arrays(twin.state_dict()), gate=0.0)
-    row = compare("samples", {"image": have}, {"image": want})
-    return row if moved.ok else moved
+    return compare("samples", {"image": have}, {"image": want})
 
 
 def compare_trajectory(setting, losses):

@@ -34,7 +34,7 @@ def verify(
     rung: tuple[Rung, ...] = (),  # precisions to judge beside float64: float32, tf32, bf16, f16, or all of this machine
     level: tuple[str, ...] = (),  # only these levels (names of the JSON file)
     steps: int = STEPS,  # optimiser steps compared in full
-    trajectory: int = TRAJECTORY,  # steps of which the losses are compared
+    trajectory: int = TRAJECTORY,  # steps of which the losses are compared, of each family's first case and each net
     processes: int = 0,  # that share the cases; 0: one a core (one alone beside an accelerator)
     mutate: bool = False,  # plant faults, and see that each is caught
     json: str | None = None,  # where to write all results
@@ -66,7 +66,7 @@ def verify(
 def verified(name, i, twin, how):
     """The result of the case, that can be sent to another process; of one that differs also the diagnosis."""
     case = named(name, twin)[i]
-    result = verify_case(case, **how)
+    result = verify_case(case, **how | ({} if getattr(case, "long", True) else {"trajectory": 0}))
     if not result.ok:
         from jaxgen.parity.diagnosis import diagnose
 

@@ -24,7 +24,7 @@ def verify(case, *, steps=STEPS, trajectory=TRAJECTORY, only=(), rungs=(), detai
     ladder.check(rungs)
     begun, only = time.perf_counter(), {"signatures", "names", *(only or LEVELS)}
     with jax.enable_x64(True):
-        setting = Setting(case)
+        setting = Setting(case, trajectory if "trajectory" in only else 0)
         rows = merged(("", row) for row in rows_of(setting, steps, trajectory, only) if row.level in only)
         steps_on = rungs and all(row.ok for row in rows)
         rungs = ladder.climb(case, rungs) if steps_on else []

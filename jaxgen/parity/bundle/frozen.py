@@ -41,6 +41,11 @@ class Frozen:
     def state_dict(self):
         return weights.to_state_dict(*self.trees)
 
+    @cached_property
+    def update(self):
+        """The whole step, compiled."""
+        return pairs.updates(self.family, self.txs)
+
     def step(self, i):
         """-> batch, draws of the step i."""
         told = self.bundle.arrays["given"]["steps"][str(i)]

@@ -3,9 +3,8 @@
 import numpy as np
 
 from jaxgen.optim import clip_grad_norm
-from jaxgen.parity import leaks, levels, pairs, sides
-from jaxgen.parity import steps as steps_
-from jaxgen.parity.compare import LEVELS, UPDATE, Row, compare, described, largest, merged
+from jaxgen.parity import leaks, levels, pairs, sides, steps
+from jaxgen.parity.compare import LEVELS, Row, compare, largest, merged
 from jaxgen.parity.unkind import unkind
 from jaxgen.weights import to_state_dict
 
@@ -61,50 +60,20 @@ def compare_clipped(frozen, player, grads):
 
 def compare_steps(frozen):
     """After each step, then samples."""
-    update, state, rows = pairs.updates(frozen.family, frozen.txs), frozen.state, []
+    update, state, rows = frozen.update, frozen.state, []
     for number, want in frozen.truth["steps"].items():
         want = {name: want.get(name, {}) for name in ("metrics", "optimizer", "state", "averages", "noise")}
         state, metrics = update(state, *frozen.step(int(number) - 1))
-        told = [compare("metrics", pairs.plain(metrics), want["metrics"]), compare_optimizers(state.opt, want)]
-        rows += [(f"step {number}", row) for row in [*told, *compare_state(state, want)]]
+        told = [compare("metrics", pairs.plain(metrics), want["metrics"])]
+        told.append(steps.optimizer_row(state.opt, want["optimizer"]))
+        learned = to_state_dict(state.params, {}).keys()
+        told += steps.state_rows(state, want["state"], want["averages"], want["noise"], learned)
+        rows += [(f"step {number}", row) for row in told]
     if "samples" in frozen.truth:
         rows.append(("", compare_samples(frozen, state)))
     yield from merged(rows)
 
 
-def compare_state(state, want):
-    """Weights in units of the learning rate; where a gradient was but noise, PyTorch's are taken."""
-    learned, noise = to_state_dict(state.params, {}).keys(), want["noise"]
-    kept = learned - {key for key, mask in noise.items() if mask.all()}
-
-    def both(trees, true, weights, statistics):
-        have = to_state_dict(*trees)
-        have |= {key: np.where(mask, true[key], have[key]) for key, mask in noise.items()}
-        some = lambda tree, keys: {key: x for key, x in tree.items() if key in keys}
-        rest = (have.keys() | true.keys()) - learned
-        why = described(noise) if weights == "weights" else {}
-        yield compare(weights, some(have, kept), some(true, kept), UPDATE, scale=pairs.LR, left_out=why)
-        yield compare(statistics, some(have, rest), some(true, rest))
-
-    yield from both((state.params, state.stats), want["state"], "weights", "statistics")
-    yield from both((state.ema["params"], state.ema["stats"]), want["averages"], "averages", "averages")
-
-
-def compare_optimizers(opt, want):
-    want, slots = want["optimizer"], steps_.SLOTS
-    name = lambda player, slot, key: f"{player}, {slot} of {key}"
-    have = {
-        name(p, slot, k): x for p, each in opt.items() for slot in slots for k, x in steps_.slots(each, slot).items()
-    }
-    floors = {slot: 1e-4 * largest(steps_.part(want, slot)) for slot in slots}
-    part = steps_.part
-    rows = [compare("optimizer", part(have, slot), part(want, slot), floor=floors[slot]) for slot in slots]
-    return merged([("", row) for row in rows])[0]
-
-
 def compare_samples(frozen, state):
-    want = frozen.truth["samples"]["image"]
-    have = np.asarray(sides.our_samples(frozen.family)(state.params, state.stats, frozen.noise()))
-    shown = {"jax": have[:8], "torch": want[:8], "low": float(want.min()), "high": float(want.max())}
-    frozen.shown["samples"] = shown if want.ndim == 4 else None
-    return compare("samples", {"image": have}, {"image": want})
+    have = sides.our_samples(frozen.family)(state.params, state.stats, frozen.noise())
+    return steps.sample_row(frozen, np.asarray(have), frozen.truth["samples"]["image"])
