@@ -25,6 +25,7 @@ COLUMNS = {  # what stands in a column: the levels, and the gate below the name
     "sample": (("samples",), "1e-9"),
     "run": (("trajectory",), "1e-9"),
 }
+SHOWN = 4  # names of what is left out
 Rung = Literal["float32", "tf32", "bf16", "f16", "all"]
 
 
@@ -80,19 +81,26 @@ def tell(console, results, rungs):
     console.print(drawn(results))
     if any(result.ladder for result in results):
         console.print(climbed(results, rungs))
-    for result in results:
-        reasons = {reason: [] for row in result for reason in row.left_out.values()}
-        for row in result:
-            for name, reason in row.left_out.items():
-                reasons[reason] += [name] if name not in reasons[reason] else []
-        for reason, names in reasons.items():
-            say(console, f"{result.case}: left out {', '.join(names)}: {reason}")
+    for (name, reason), names in left_out(results).items():
+        more = f" and {len(names) - SHOWN} more (--json names them)" if len(names) > SHOWN else ""
+        say(console, f"{name}: left out {', '.join(list(names)[:SHOWN])}{more}: {reason}")
     failed = [result for result in results if not result.ok]
     for result in failed:
         say(console, f"{result.case}: {result.shown['diagnosis']['text']}")
         for line in [*(row for row in result if not row.ok), *map(rung_line, result.ladder)]:
             say(console, f"  {line}")
     say(console, f"{len(failed)} of {len(results)} cases differ" if failed else f"all equal in {of(results, 'case')}")
+
+
+def left_out(results):
+    """{(family or pair, reason): the names of what is left out for it in any of its cases, in their order}."""
+    found = {}
+    for result in results:
+        for row in result:
+            for name, reason in row.left_out.items():
+                place = found.setdefault((str(result.case).partition(" ")[0], reason), {})
+                place[name.partition(" (")[0]] = None  # how many of its elements differs between cases
+    return found
 
 
 def say(console, text):

@@ -100,10 +100,14 @@ class Subject:
 
 
 def outcomes(mutation, subjects, most):
-    """The dict of the mutation in each subject that can have it, in the first `most` of them."""
-    spots = ((subject, subject.spot(mutation)) for subject in subjects)
-    for subject, spot in islice((each for each in spots if each[1] is not None), most):
-        yield judged(mutation, subject, spot)
+    """The dict of the mutation in each of the first `most` subjects that can have it."""
+    return (judged(mutation, subject, spot) for subject, spot in islice(spots(mutation, subjects), most))
+
+
+def spots(mutation, subjects):
+    """Each subject that can have the mutation, and where."""
+    every = ((subject, subject.spot(mutation)) for subject in subjects)
+    return (each for each in every if each[1] is not None)
 
 
 def judged(mutation, subject, spot):
@@ -153,7 +157,7 @@ def quickly():
     jax.config.update("jax_disable_most_optimizations", True)
     try:
         with ExitStack() as changes:
-            changes.enter_context(patch.object(pairs, "quick", lambda function: function))
+            changes.enter_context(patch.object(pairs, "quick", lambda function, often=False: function))
             changes.enter_context(Replaced(Functional, "apply", make))
             changes.enter_context(Replaced(Setting, "step", cache))  # a step's draws are asked for at every level
             yield
