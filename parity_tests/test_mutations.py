@@ -85,6 +85,7 @@ def test_a_kink_is_planted_where_it_is_met():
 EXPECTED = {
     "definitions: another default": "signatures",
     "definitions: key more": "names",
+    "definitions: kernel transposed": "names",
     "linear: bias missing": "outputs",
     "objectives: variance for deviation": "outputs",
     "losses: cross entropy summed": "losses",

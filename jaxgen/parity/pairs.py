@@ -82,9 +82,10 @@ def start(family, txs, twin=None):
 
 
 def like(trees, twin):
-    """The twin's own arrays in the places of `trees`; zeros where it has none."""
+    """The twin's own arrays in the places of `trees`; zeros where it has none of the shape."""
     have = arrays(twin.state_dict())
-    fill = lambda key, x: have[key].astype(x.dtype) if key in have else np.zeros(x.shape, x.dtype)
+    fits = lambda key, x: key in have and have[key].shape == x.shape
+    fill = lambda key, x: have[key].astype(x.dtype) if fits(key, x) else np.zeros(x.shape, x.dtype)
     flat = [{key: fill(key, x) for key, x in flatten_dict(tree, sep=".").items()} for tree in trees]
     return tuple(unflatten_dict(each, sep=".") for each in flat)
 
