@@ -63,6 +63,15 @@ def test_guidance():
     np.testing.assert_array_equal(far(x, node), strong(x, node))
 
 
+def test_guidance_is_at_work_also_where_nothing_but_noise_is_left():
+    """alpha is 0 at the start of a rectified flow and of a schedule of zero terminal SNR."""
+    strong, weak = lambda x, node: 2 * x, lambda x, node: x
+    x, node = normal(0), jax.tree.map(jnp.asarray, schedules.rectified(np.array([1.0, 0.5, 0.0]))[0])
+    assert node.alpha == 0
+    np.testing.assert_allclose(guidance.guided(strong, weak, 3.0)(x, node), 4 * x)
+    np.testing.assert_allclose(guidance.guided(strong, weak, 3.0, high=10.0)(x, node), 2 * x)
+
+
 def test_bounds_are_those_of_the_twin():
     far = lambda x, node: 3 * x
     x, told = normal(0), torch.from_numpy(np.array(normal(0)))

@@ -295,6 +295,7 @@ def test_memory_does_not_grow():
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("suffix", [".npz", ""])
 def test_a_hundred_thousand_images(suffix):
     few, many = peak(5_000, "few" + suffix), peak(100_000, "many" + suffix)

@@ -64,6 +64,7 @@ def test_the_training_scripts(name, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_the_overhead_of_the_loop(tmp_path, capsys):
     """Both sides make the same steps; what is timed apart is named."""
     from jaxgen.overhead import overhead

@@ -11,8 +11,9 @@ fi
 ruff check .
 ruff format --check .
 mypy jaxgen
-# a process a core; what is measured in time and memory runs alone
-python -m pytest -v -n auto --maxprocesses 4 --dist worksteal -m "not slow" "$@"
+spread="-n auto --maxprocesses 4 --dist worksteal" # a process a core
+python -m pytest -v $spread -m "not slow" "$@"
 if $slow; then
-  python -m pytest -v -m slow "$@"
+  python -m pytest -v $spread -m "slow and not alone" "$@"
+  python -m pytest -v -m "slow and alone" "$@"
 fi
