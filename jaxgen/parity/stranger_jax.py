@@ -23,62 +23,79 @@ from jaxgen.parity.strangers import NET, PLAYERS, leaves, projection, running
 DROPPED = "its masks cannot be shared with stock layers: both sides ran without it, and its rates are compared"
 
 
+def beside(pair, twin):
+    """-> Ours, of the weights of `twin`, the torch side of the same pair."""
+    fixed = made(pair, 0)
+    twin.try_out(fixed)
+    with running(pair, "JAX"):
+        given = list(laid(pair, fixed).values())
+        model = ready(pair.jax, given)
+    found = None
+    if holds_arrays(model):
+        forwards = dict(zip(("torch_forward", "jax_forward"), pair.forwards, strict=True), jax_inputs=given)
+        found = maps.weight_map(twin.net, model, list(fixed.values()), pair.weights, **forwards)
+    elif weight := next((name for name, _ in twin.net.named_parameters()), None):
+        raise UserError(f"{pair}: torch has weights ({weight}), the port is a function, which has none.")
+    learned = {key for key, _ in twin.named_parameters()}
+    missing = Layout(found).dropped if found else dict.fromkeys(twin.net.state_dict(), "the port is a function")
+    dropped = {f"{NET}.{name}": why for name, why in missing.items()}
+    tensors = {key: x for key, x in pairs.arrays(twin.state_dict()).items() if key not in dropped}
+    start = trees(tensors, tensors.keys() - learned)
+    return Ours(pair, model, found, start, twin.rates, dropped, torch_side.layers(twin.net)[0])
+
+
+def made(pair, i):
+    """The inputs of the step i, in torch's layout: random numbers anew, arrays as they are given."""
+    given = enumerate(pair.inputs.items())
+    return {key: random(x, (i, k)) if isinstance(x, tuple) else x for k, (key, x) in given}
+
+
+def images_of(pair):
+    """The names of the inputs whose channels are last for the port."""
+    if pair.images is not None:
+        return pair.images
+    return tuple(key for key, x in pair.inputs.items() if len(x if isinstance(x, tuple) else x.shape) == 4)
+
+
+def laid(pair, inputs):
+    """Channels last."""
+    return {key: np.moveaxis(x, -3, -1) if key in images_of(pair) else x for key, x in inputs.items()}
+
+
+def trees(tensors, statistics):
+    """-> params, stats."""
+    parts = [{key: x for key, x in tensors.items() if (key in statistics) == wanted} for wanted in (False, True)]
+    return tuple(unflatten_dict(part, sep=".") for part in parts)
+
+
 class Ours:
-    """`twin` is the torch side of the same pair."""
+    """`model` with weights `start`, (params, stats) under torch's names, laid out by the map `found` (None: a function,
+    which has none); `rates` of torch's dropouts; `dropped` {torch's name: why the port has none}; `layers` of torch."""
 
     optimizer = None
 
-    def __init__(self, pair, twin):
-        self.pair, self.compute, self.keep, self.rates = pair, None, None, []
-        self.fixed = self.made(0)
-        self.images = tuple(key for key, x in self.fixed.items() if x.ndim == 4) if pair.images is None else pair.images
-        twin.try_out(self.fixed)
-        with running(pair, "JAX"):
-            self.model = ready(pair.jax, list(self.laid(self.fixed).values()))
-        self.layers, self.map, self.layout = torch_side.layers(twin.net)[0], None, None
-        if holds_arrays(self.model):
-            forwards = dict(zip(("torch_forward", "jax_forward"), pair.forwards, strict=True))
-            forwards["jax_inputs"] = list(self.laid(self.fixed).values())
-            self.map = maps.weight_map(twin.net, self.model, list(self.fixed.values()), pair.weights, **forwards)
-            self.layout = Layout(self.map)
-        elif weight := next((name for name, _ in twin.net.named_parameters()), None):
-            raise UserError(f"{pair}: torch has weights ({weight}), the port is a function, which has none.")
-        self.paths = {path: name for name, path in self.map.layers.items()} if self.map else {}
+    def __init__(self, pair, model, found, start, rates, dropped, layers):
+        self.pair, self.model, self.map, self.start, self.layers = pair, model, found, start, layers
+        self.compute, self.keep, self.rates, self.dropped = None, None, [], dict(dropped)
+        self.fixed, self.images = made(pair, 0), images_of(pair)
+        self.layout = Layout(found) if found else None
+        self.paths = {path: name for name, path in found.layers.items()} if found else {}
         self.tapped = {f"{NET}.{name}" for name in self.paths.values() if name}
-        missing = self.layout.dropped if self.layout else dict.fromkeys(twin.net.state_dict(), "the port is a function")
-        self.dropped = {f"{NET}.{name}": why for name, why in missing.items()}
-        self.start = self.trees(twin)
-        self.compare_rates(twin)
+        self.compare_rates(list(rates))
 
     @property
     def players(self):
         """Two functions learn nothing."""
         return PLAYERS if any(self.start) else {NET: Player(())}
 
-    def made(self, i):
-        """The inputs of the step i, in torch's layout: random numbers anew, arrays as they are given."""
-        given = enumerate(self.pair.inputs.items())
-        return {key: random(x, (i, k)) if isinstance(x, tuple) else x for k, (key, x) in given}
-
-    def laid(self, inputs):
-        """Channels last."""
-        return {key: np.moveaxis(x, -3, -1) if key in self.images else x for key, x in inputs.items()}
-
-    def trees(self, twin):
-        """-> params, stats of the tensors that the port has too."""
-        learned = {key for key, _ in twin.named_parameters()}
-        have = {key: x for key, x in pairs.arrays(twin.state_dict()).items() if key not in self.dropped}
-        parts = [{key: x for key, x in have.items() if (key in learned) == wanted} for wanted in (True, False)]
-        return tuple(unflatten_dict(part, sep=".") for part in parts)
-
-    def compare_rates(self, twin):
+    def compare_rates(self, wanted):
         """Tracing the port once tells the rates of its dropouts, and whether it takes these inputs at all."""
         given = {"batch": pairs.at(self.batches(1), 0), "draws": self.draw(None, None)}
         trace = lambda params, stats, given: self.loss(NET, params, stats, given["batch"], given["draws"])
         jax.eval_shape(trace, *self.start, given)
-        if sorted(self.rates) != sorted(twin.rates):
+        if sorted(self.rates) != sorted(wanted):
             raise UserError(
-                f"{self.pair}: dropout, call by call: torch has the rates {twin.rates}, the port {self.rates}. Make "
+                f"{self.pair}: dropout, call by call: torch has the rates {wanted}, the port {self.rates}. Make "
                 "them agree, or set them to 0 on both sides to verify the rest."
             )
         if self.rates:
@@ -86,7 +103,7 @@ class Ours:
 
     def given(self):
         """The inputs as the port takes them."""
-        return [jnp.asarray(x) for x in self.laid(self.fixed).values()]
+        return [jnp.asarray(x) for x in laid(self.pair, self.fixed).values()]
 
     def switches(self, train, module=None):
         """What the call of the model, or of a layer of it, names the mode; attention drops nothing."""
@@ -106,8 +123,8 @@ class Ours:
 
     def batches(self, count):
         """Stacked along a leading axis."""
-        made = [self.made(i) for i in range(count)]
-        return self.laid({key: np.stack([one[key] for one in made]) for key in self.fixed})
+        each = [made(self.pair, i) for i in range(count)]
+        return laid(self.pair, {key: np.stack([one[key] for one in each]) for key in self.fixed})
 
     def draw(self, key, batch):
         return {"masks": {NET: {}}}

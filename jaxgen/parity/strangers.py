@@ -39,11 +39,11 @@ class Pair(NamedTuple):
     def build(self):
         """-> the JAX side, the torch side in float64; both copies, so that a check changes nothing."""
         needs("torch", "verify")
-        from jaxgen.parity.stranger_jax import Ours
+        from jaxgen.parity.stranger_jax import beside
         from jaxgen.parity.stranger_torch import Theirs
 
         twin = Theirs(self)
-        return Ours(self, twin), twin
+        return beside(self, twin), twin
 
 
 def case(

@@ -1,10 +1,9 @@
 """The port of a stranger's bundle without its torch side: inputs and weight map are the bundle's."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
-from flax.traverse_util import unflatten_dict
+import numpy as np
 
 from jaxgen import weights
 from jaxgen.errors import UserError
@@ -12,7 +11,7 @@ from jaxgen.parity import maps
 from jaxgen.parity.layout import Layout
 from jaxgen.parity.maps.weight_map import WeightMap, match
 from jaxgen.parity.named import one
-from jaxgen.parity.stranger_jax import Ours
+from jaxgen.parity.stranger_jax import Ours, images_of, laid, made, trees
 from jaxgen.parity.stranger_run import ready
 from jaxgen.parity.strangers import NET, Pair
 
@@ -59,9 +58,10 @@ def family(bundle, case=None):
         given = "one of its own, the port given has none" if told["own"][odd] else "none of its own, the port given has"
         raise UserError(f"{bundle.folder}: {odd}: the case has {given}. Give port(model, loss=..., ...) as it does.")
     batch = bundle.arrays["given"]["steps"]["0"]["batch"]
-    inputs = {name: batch[name] for name in told["inputs"]}  # in the order of the arguments
     images = told["images"] and tuple(told["images"])
-    return without_torch(bundle, pair._replace(name=told["label"], inputs=inputs, images=images))
+    pair = pair._replace(name=told["label"], images=images, inputs={key: batch[key] for key in told["inputs"]})
+    as_torch = lambda key, x: np.moveaxis(x, -1, -3) if key in images_of(pair) else x
+    return without_torch(bundle, pair._replace(inputs={key: as_torch(key, x) for key, x in pair.inputs.items()}))
 
 
 def found(bundle, case):
@@ -80,20 +80,11 @@ def found(bundle, case):
 
 
 def without_torch(bundle, pair):
-    """What `Ours.__init__` finds beside a twin, from what it left in the bundle."""
-    told, ours, batch = bundle.told["case"], object.__new__(Ours), pair.inputs
-    ours.pair, ours.compute, ours.keep, ours.rates, ours.layers = pair, None, None, [], {}
-    ours.images = tuple(key for key, x in batch.items() if x.ndim == 4) if pair.images is None else pair.images
-    ours.model, ours.map, ours.layout = ready(pair.jax, list(batch.values())), None, None
+    """The port alone: what its twin told of weights and rates stands in the bundle."""
+    told, tensors, found = bundle.told["case"], bundle.arrays["weights"], None
+    model = ready(pair.jax, list(laid(pair, made(pair, 0)).values()))
     if told["map"]:
-        ours.map = WeightMap.from_json(told["map"])
-        match(f"{bundle.folder}: the port", maps.take(ours.model), ours.map.jax)
-        ours.layout = Layout(ours.map)
-    ours.paths = {path: name for name, path in ours.map.layers.items()} if ours.map else {}
-    ours.tapped = {f"{NET}.{name}" for name in ours.paths.values() if name}
-    ours.dropped = {f"{NET}.{name}": why for name, why in ours.layout.dropped.items()} if ours.layout else {}
-    moved = lambda wanted: {k: x for k, x in bundle.arrays["weights"].items() if (k in told["statistics"]) == wanted}
-    ours.start = tuple(unflatten_dict(moved(wanted), sep=".") for wanted in (False, True))
-    ours.batches = lambda count: {key: x[None] for key, x in batch.items()}
-    ours.compare_rates(SimpleNamespace(rates=told["rates"]))
-    return ours
+        found = WeightMap.from_json(told["map"])
+        match(f"{bundle.folder}: the port", maps.take(model), found.jax)
+    dropped = {f"{NET}.{name}": why for name, why in Layout(found).dropped.items()} if found else {}
+    return Ours(pair, model, found, trees(tensors, told["statistics"]), told["rates"], dropped, {})
