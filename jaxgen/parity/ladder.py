@@ -87,14 +87,16 @@ FAR = np.float32(30)  # a variance in one pass loses three digits; more would pu
 
 
 def far(given):
-    return jax.tree.map(lambda x: x + FAR if np.issubdtype(x.dtype, np.floating) else x, given)
+    """Not of a number a row: that is a time or a strength, of whose exponential little would be left."""
+    return jax.tree.map(lambda x: x + FAR if np.issubdtype(x.dtype, np.floating) and x.ndim > 1 else x, given)
 
 
 def our_turns(family, rung):
-    """{player: its turn}, products in the rung's type as in training; a stranger's model is cast as a whole."""
+    """{player: its turn}, compiled as in training (in a hurry sums are less exact), products in the rung's type as
+    there; a stranger's model is cast as a whole."""
     compute = rung.compute and jnp.dtype(rung.compute)
     narrow = Functional(family.module, compute) if isinstance(family, Functional) else family.cast(compute)
-    return {player: sides.our_turn(narrow, player) for player in family.players}
+    return {player: sides.our_turn(narrow, player, compiled=jax.jit) for player in family.players}
 
 
 def their_turn(setting, player, state, given, rung):

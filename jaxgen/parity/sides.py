@@ -15,8 +15,8 @@ from jaxgen.weights import to_state_dict
 MINIMISED = "minimised"  # the loss itself, beside the metrics that a family tells
 
 
-def our_turn(family, name, train=True):
-    """-> function of (params, stats, given), compiled once, `given` being {"batch": ..., "draws": ...} -> what
+def our_turn(family, name, train=True, compiled=None):
+    """-> function of (params, stats, given), `compiled` once, `given` being {"batch": ..., "draws": ...} -> what
     `their_turn` tells."""
     trains = family.players[name].trains
 
@@ -33,7 +33,7 @@ def our_turn(family, name, train=True):
         (value, (metrics, _)), slopes = sloped(trained, floats, params, stats, given)
         return {"losses": {MINIMISED: value, **metrics}, "gradients": slopes[0], "inputs": slopes[1]}
 
-    run = taps.recorded(turn, family)
+    run = taps.recorded(turn, family, compiled or pairs.quick)
 
     def told(params, stats, given):
         result, outputs = run(params, stats, given)

@@ -7,19 +7,17 @@ import jax
 import numpy as np
 from flax import nnx
 
-from jaxgen.parity import pairs
 
-
-def recorded(function, family):
-    """`function`, compiled; each call of it gives its result and {path (call n): output} of the layers that ran, inside
-    grad and scan too: each layer hands its values to the host."""
+def recorded(function, family, compiled):
+    """`function`, `compiled`; each call of it gives its result and {path (call n): output} of the layers that ran,
+    inside grad and scan too: each layer hands its values to the host."""
     outputs: dict[str, list] = {}
 
     def traced(*args):
         with tapping(family, outputs):
             return function(*args)
 
-    run = pairs.quick(traced)
+    run = compiled(traced)
 
     def call(*args):
         outputs.clear()

@@ -1,5 +1,6 @@
 """How a fault is planted: in one layer of a family, or in place of a function wherever jaxgen uses it."""
 
+import inspect
 import sys
 from contextlib import ExitStack
 from functools import reduce
@@ -57,6 +58,11 @@ class Replaced:
 
     def __exit__(self, *error):
         self.patches.close()
+
+
+def says(family, word):
+    """Whether it stands in the file of the family: what only its own code can ask for."""
+    return word in inspect.getsource(inspect.getmodule(type(family.module)))
 
 
 def users(name, value):

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxgen import find
 from jaxgen.errors import UserError
 from jaxgen.functional import Functional
-from jaxgen.parity import pairs
+from jaxgen.parity import pairs, ties
 from jaxgen.parity.compare import LEVELS
 from jaxgen.parity.mutations.found import general, mutations
 from jaxgen.parity.mutations.planting import Planted, Replaced, called, place, reached
@@ -25,6 +25,7 @@ STAGES = (  # one after the other, until one sees the fault: what is slow is ask
     dict(only=("leaks", "adversarial", "weights"), steps=4),
     dict(only=("names",), rungs=("float32",)),
 )
+OF_TIES = ("maximum of the last tie",)
 ONE = dict(steps=1)  # is enough for a layer
 
 
@@ -85,10 +86,17 @@ class Subject:
         contexts = [mutation.plant(self.family) for mutation in general()]
         return reached(self.case, {context.place for context in contexts if context is not NotImplemented})
 
+    @cached_property
+    def tied(self):
+        """Whether PyTorch's own gradient jumps at the ties of its inputs: they cannot be compared."""
+        with quickly():
+            rows = verify(self.case, only=("adversarial",))
+        return any(reason == ties.REASON for row in rows for reason in row.left_out.values())
+
     def spot(self, mutation):
         """Where the mutation would be planted: a layer's path, or "" for the whole; None if it cannot be a fault."""
         if mutation.kinds:
-            return place(mutation, self.case, self.met)
+            return None if mutation.cause in OF_TIES and self.tied else place(mutation, self.case, self.met)
         context = mutation.plant(self.family)
         return "" if context is not NotImplemented and context.place in self.reached else None
 

@@ -3,11 +3,13 @@
 import jax.numpy as jnp
 
 from jaxgen.nn import losses
-from jaxgen.parity.mutations.planting import Replaced
+from jaxgen.parity.mutations.planting import Replaced, says
 
 
 def smooth_l1_not_divided_by_beta(family):
     """optax.huber_loss is beta times torch's smooth_l1_loss."""
+    if not says(family, "beta="):
+        return NotImplemented
 
     def make(right):
         return lambda x, target, *, beta=1.0, **how: beta * right(x, target, beta=beta, **how)
@@ -17,6 +19,8 @@ def smooth_l1_not_divided_by_beta(family):
 
 def smooth_l1_with_beta_one(family):
     """A port whose smooth L1 has no beta."""
+    if not says(family, "beta="):
+        return NotImplemented
 
     def make(right):
         return lambda x, target, *, beta=1.0, **how: right(x, target, **how)
@@ -26,7 +30,13 @@ def smooth_l1_with_beta_one(family):
 
 def gradient_of_the_magnitude(family):
     """JAX's |x| has the slope 1 at exactly 0, torch's has 0."""
-    return Replaced(losses, "magnitude", lambda right: jnp.abs)
+
+    def make(right):
+        return lambda x, target, **how: losses.reduced(
+            "l1_loss", lambda x, target: jnp.abs(x - target), x, target, **{"reduction": "mean"} | how
+        )
+
+    return Replaced(losses, "l1_loss", make)
 
 
 def mse_halved(family):
