@@ -192,3 +192,20 @@ def test_noise_made_of_keys_is_that_of_arrays():
     assert abs(float(written.std()) - 1) < 0.05
     flat = written.reshape(36, -1)
     assert (np.abs(np.corrcoef(flat)) - np.eye(36) < 0.6).all(), "no two steps and no two images share their noise"
+
+
+def test_a_thousand_steps_take_the_memory_of_ten():
+    """Also with noise, which is made of a key an image; with frames it is theirs."""
+
+    def memory(count, frames=0):
+        path = schedules.discrete(schedules.linear(), schedules.trailing(1000, count))
+        keys = noise.keys(jax.random.key(0), 4)
+        run = lambda x, keys: samplers.ancestral(DATA.denoise, x, path, noise.of_step(keys, SHAPE[1:]), frames=frames)
+        x = jnp.zeros((4, *SHAPE[1:]))
+        told = jax.jit(run).lower(x, keys).compile().memory_analysis()
+        return told.temp_size_in_bytes + told.output_size_in_bytes
+
+    few, many, image = memory(10), memory(1000), 4 * 16 * 8
+    tables = 5 * 1000 * 8  # the coefficients of the steps
+    assert many - few <= tables
+    assert memory(1000, frames=500) - many >= 490 * image
