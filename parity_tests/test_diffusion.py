@@ -9,7 +9,7 @@ import torch
 from jaxgen import noise
 from jaxgen.diffusion import editing, guidance, prediction, samplers, schedules, weighting
 from jaxgen.errors import UserError
-from jaxgen.families import ddpm
+from jaxgen.families import ddpm, edm, flow
 from jaxgen.functional import Functional
 from jaxgen.oracle import Gaussian
 from torch_ref.diffusion import guidance as torch_guidance
@@ -151,6 +151,11 @@ REFUSED = {
     "eta 0.5: on the way to more noise": lambda: samplers.ddim(DATA.denoise, normal(0), PATH[:-1][::-1], eta=0.5),
     "frames: expected 2 to 51": lambda: samplers.ddim(DATA.denoise, normal(0), PATH, frames=52),
     "there is no condition to guide by": lambda: ddpm.Family(guidance=2.0),
+    "eta: expected 0 to 1, got 2.0": lambda: edm.Family(eta=2.0),
+    "hidden: expected 0 to 1, got -0.1": lambda: flow.Family(hidden=-0.1),
+    "timesteps: expected at least 1, got 0": lambda: ddpm.Family(timesteps=0),
+    "churn: expected 0 or more, got -1.0": lambda: edm.Family(churn=-1.0),
+    "shift: expected more than 0, got 0.0": lambda: flow.Family(shift=0.0),
     "nothing of the data is left": lambda: ddpm.Family(beta_schedule="zero_terminal"),
     "documented: it knows no classes=10": lambda: ddpm.Family(classes=10),
     "width that is a multiple of 8": lambda: ddpm.Family(width=12),

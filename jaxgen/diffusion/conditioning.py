@@ -1,7 +1,7 @@
 """What the families of diffusion share: images with labels or without, and the noise that they are sampled from.
 
 A family has `size`, `channels`, `classes` (0: no labels), `hidden` (the share of labels that training hides; the label
-`classes` stands for none) and `steps` of its sampler."""
+`classes` stands for none), `steps` and `eta` of its sampler and `scale` of guidance."""
 
 import jax
 import jax.numpy as jnp
@@ -52,6 +52,10 @@ def of_step(family, draws):
     return noise.of_step(draws["steps"], shape(family)) if "steps" in draws else None
 
 
-def check_guidance(scale, classes):
-    if scale != 1 and not classes:
-        raise UserError(f"guidance {scale}: there is no condition to guide by; train with classes, or leave it.")
+def check(family):
+    """What would be found out only when images are sampled."""
+    if family.scale != 1 and not family.classes:
+        raise UserError(f"guidance {family.scale}: there is no condition to guide by; train with classes, or leave it.")
+    for name, value in (("eta", family.eta), ("hidden", family.hidden)):
+        if not 0 <= value <= 1:
+            raise UserError(f"{name}: expected 0 to 1, got {value}.")

@@ -178,6 +178,8 @@ def karras(steps, sigma_min=0.002, sigma_max=80.0, rho=7.0):
 
 def shifted(times, shift=1.0):
     """Times of a rectified flow moved towards the noise: s t / (1 + (s - 1) t) (Esser et al., 2024, eq. 23)."""
+    if shift <= 0:
+        raise UserError(f"shift: expected more than 0, got {shift}.")
     return shift * times / (1 + (shift - 1) * times)
 
 

@@ -98,7 +98,9 @@ class Family(nnx.Module):
 
     def check(self):
         """What would divide by zero, or sample by what the network was not told."""
-        conditioning.check_guidance(self.scale, self.classes)
+        conditioning.check(self)
+        if self.timesteps < 1:
+            raise UserError(f"timesteps: expected at least 1, got {self.timesteps}.")
         if self.schedule == "zero_terminal" and self.predicts in ("epsilon", "score"):
             raise UserError(
                 f"beta_schedule zero_terminal: nothing of the data is left to tell {self.predicts} of; predict v."

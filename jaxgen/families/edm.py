@@ -11,6 +11,7 @@ from flax import nnx
 from jaxgen import backbones, nn
 from jaxgen.core import Player, Recipe
 from jaxgen.diffusion import conditioning, guidance, samplers, schedules, weighting
+from jaxgen.errors import UserError
 
 
 class Family(nnx.Module):
@@ -66,7 +67,9 @@ class Family(nnx.Module):
         self.sigma_data, self.mean, self.std = sigma_data, mean, std
         self.sampler, self.steps, self.sigmas = sampler, sampling_steps, (sigma_min, sigma_max, rho)
         self.churn, self.eta, self.scale = churn, eta, guidance
-        conditioning.check_guidance(guidance, classes)
+        conditioning.check(self)
+        if churn < 0:
+            raise UserError(f"churn: expected 0 or more, got {churn}.")
         self.points()
         self.net = backbones.build(net, size, channels, width, classes=classes, dropout=dropout)
 

@@ -60,7 +60,7 @@ class Family(nnx.Module):
         self.size, self.channels, self.classes, self.hidden = size, channels, classes, hidden
         self.logit_normal, self.shift = logit_normal, shift
         self.sampler, self.steps, self.eta, self.scale = sampler, sampling_steps, eta, guidance
-        conditioning.check_guidance(guidance, classes)
+        conditioning.check(self)
         self.points()
         self.net = backbones.build(net, size, channels, width, classes=classes, dropout=dropout)
 
