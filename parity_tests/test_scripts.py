@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 
 def run(*command, **environment):
     done = subprocess.run(
-        list(map(str, command)), env={**os.environ, **environment}, capture_output=True, text=True, timeout=300
+        list(map(str, command)), env={**os.environ, **environment}, capture_output=True, text=True, timeout=900
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -61,6 +61,15 @@ def test_the_training_scripts(name, tmp_path):
     (copy / name).write_text(wide.replace("--recipe T03", "--recipe T03 --width 2"))
     run("bash", copy / name, *small, JAX_NUM_CPU_DEVICES="4")
     assert len(list((tmp_path / "runs").iterdir())) >= 2
+
+
+@pytest.mark.slow
+def test_the_picture_of_diffusion(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    small = "--steps 2 --eval-every 2 --width 8".split()
+    assert "drawn: drawn.png" in run(sys.executable, ROOT / "scripts" / "diffusion.py", "--out", "drawn.png", *small)
+    with Image.open("drawn.png") as picture:
+        assert picture.size == (1100, 940)
 
 
 @pytest.mark.slow
