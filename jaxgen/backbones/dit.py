@@ -47,14 +47,14 @@ class Block(nnx.Module):
         told = self.modulation(jax.nn.silu(emb))[:, None]
         shift_1, scale_1, gate_1, shift_2, scale_2, gate_2 = jnp.split(told, 6, -1)
         h = modulated(self.norm(x), shift_1, scale_1)
-        x = x + gate_1 * self.attention(h, h)
+        x = nn.added(x, gate_1 * nn.full(self.attention(h, h)))
         if context is not None:
             x = x + self.cross(self.norm(x), context)
-        return x + gate_2 * self.mlp(modulated(self.norm(x), shift_2, scale_2))
+        return nn.added(x, gate_2 * nn.full(self.mlp(modulated(self.norm(x), shift_2, scale_2))))
 
 
 def modulated(x, shift, scale):
-    return x * (1 + scale) + shift
+    return nn.added(x, nn.full(x) * scale + shift)
 
 
 class DiT(nnx.Module):

@@ -24,7 +24,7 @@ class ResidualBlock(nnx.Module):
 
     def __call__(self, x, t):
         h = self.block1(x)
-        h = h + self.time_mlp(t)[:, None, None]
+        h = nn.added(h, self.time_mlp(t)[:, None, None])
         h = self.block2(h)
         return h + self.residual_conv(x)
 

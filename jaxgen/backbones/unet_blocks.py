@@ -33,7 +33,7 @@ class ResnetBlock(nnx.Module):
 
     def __call__(self, x, emb):
         h = self.conv1(jax.nn.silu(self.norm1(x)))
-        h = h + self.time_emb_proj(jax.nn.silu(emb))[:, None, None]
+        h = nn.added(h, self.time_emb_proj(jax.nn.silu(emb))[:, None, None])
         h = self.conv2(self.dropout(jax.nn.silu(self.norm2(h))))
         return self.conv_shortcut(x) + h
 

@@ -4,7 +4,7 @@ distributions, running statistics, gradients at kinks. Every numeric difference 
 from jaxgen.nn.activations import GELU, Dropout, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
 from jaxgen.nn.arrays import constant, normal
 from jaxgen.nn.attention import scaled_dot_product_attention
-from jaxgen.nn.autocast import full
+from jaxgen.nn.autocast import added, full
 from jaxgen.nn.containers import Identity, ModuleList, Sequential
 from jaxgen.nn.linear import Conv2d, ConvTranspose2d, Embedding, Linear
 from jaxgen.nn.losses import (
@@ -20,7 +20,7 @@ from jaxgen.nn.spatial import AvgPool2d, Flatten, MaxPool2d, Unflatten, Upsample
 __all__ = [
     "GELU", "AvgPool2d", "BatchNorm1d", "BatchNorm2d", "Conv2d", "ConvTranspose2d", "Dropout", "Embedding", "Flatten",
     "GroupNorm", "Identity", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "ModuleList", "ReLU",
-    "Sequential", "SiLU", "Sigmoid", "Tanh", "Unflatten", "Upsample", "binary_cross_entropy",
+    "Sequential", "SiLU", "Sigmoid", "Tanh", "Unflatten", "Upsample", "added", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "constant", "flatten", "full", "interpolate", "l1_loss", "mse_loss", "normal",
     "scaled_dot_product_attention", "smooth_l1_loss", "unflatten",
 ]  # fmt: skip

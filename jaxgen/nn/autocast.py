@@ -10,6 +10,11 @@ def half(layer, x, weight):
     return x.astype(layer.compute), weight.astype(layer.compute)
 
 
+def added(x, shift):
+    """x + shift in float32 at least: the gradient of a `shift` that is spread over rows or pixels is a sum of many."""
+    return (full(x) + shift).astype(x.dtype)
+
+
 def full(x):
     """Half precision becomes float32, all else stays as it is."""
     return x.astype(jnp.float32) if jnp.result_type(x) in (jnp.bfloat16, jnp.float16) else x

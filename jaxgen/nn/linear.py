@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxgen.nn.arrays import fan_in, normal, uniform
-from jaxgen.nn.autocast import full, half
+from jaxgen.nn.autocast import added, half
 from jaxgen.nn.convolutions import How, conv, conv_input
 
 
@@ -96,8 +96,8 @@ class Embedding(nnx.Module):
 
 
 def shifted(layer, y):
-    """With its bias, added in float32: so the bias' gradient, a sum over all rows, is a sum in float32."""
-    return y if layer.bias is None else (full(y) + layer.bias).astype(y.dtype)
+    """With its bias."""
+    return y if layer.bias is None else added(y, layer.bias)
 
 
 def row_bound(weight):
