@@ -18,6 +18,7 @@ def diagnose(
     case: str = "",  # a family, a family's file, or FILE.py[:CASE]
     twin: str | None = None,  # the PyTorch file of a family that is a file
     score: bool = False,  # instead: how many of the planted faults are named rightly, layer and cause
+    processes: int = 0,  # that share the faults; 0: one a core (one alone beside an accelerator)
 ) -> bool:
     """Name the faulty layer of a case, the cause and the cure; true only if nothing differs."""
     from jaxgen.parity import diagnosis
@@ -25,7 +26,7 @@ def diagnose(
     if score:
         from jaxgen.parity.diagnosis.score import score as scored
 
-        return scored(Console())
+        return scored(Console(), processes)
     if not case:
         raise UserError("diagnose: which case? Give a family, a FILE.py[:CASE], or --score.")
     found = diagnosis.diagnose(one(case, twin))

@@ -38,14 +38,14 @@ def cases():
     return [specimen(), *(next(pairs.cases(name)) for name in find.names())]
 
 
-def score(console):
+def score(console, processes=0):
     """Prints a line a fault and the two shares; true if both are as promised."""
     table = Table(title="planted faults of one layer", box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
     for name in ("fault", "in", "layer", "cause", "diagnosis"):
         table.add_column(name, overflow="fold")
     told = []
     with console.status("") as status:
-        for each in outcomes():
+        for each in outcomes(processes):
             told.append(each)
             status.update(f"{len(told)} faults, the last: {each['mutation']}")
             words = each["found"].told if each["found"] else "nothing found"
