@@ -88,7 +88,7 @@ def test_the_newest_jax():
     python = venv / "bin" / "python"
     if not python.exists():
         run(str(newest_python()), "-m", "venv", str(venv))
-    run(str(python), "-m", "pip", "install", "-q", "--upgrade", "-e", ".[demo]", "pytest")
+    run(str(python), "-m", "pip", "install", "-q", "--upgrade", "-e", ".[demo]", "pytest", "filelock")
     print(run(str(python), "-c", "import jax, flax; print(jax.__version__, flax.__version__)"))
     tests = ("golden", "players", "data", "parallel", "training", "loop", "sampling")
     skipped = " and ".join(f"not {name}" for name in NEED_TORCH)
