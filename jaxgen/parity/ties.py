@@ -33,7 +33,7 @@ def shaken(twin):
     def shake(module, args, result):
         if not isinstance(result, torch.Tensor) or not result.is_floating_point():
             return None
-        bits = result.detach().contiguous().view(torch.int64 if result.dtype == torch.float64 else torch.int32)
+        bits = result.detach().double().contiguous().view(torch.int64)
         mixed = (bits * MIX) ^ (bits * MIX >> 29)
         signs = (mixed >> 7 & 1).to(result) * 2 - 1
         return result * (1 + LAST_BITS * signs)
