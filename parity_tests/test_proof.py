@@ -6,11 +6,12 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
+import torch
 from cases import BY_NAME
 from tool import command
 
 from jaxgen import find, nn, parity
-from jaxgen.parity import ladder, leaks
+from jaxgen.parity import ladder, leaks, ties
 from jaxgen.parity.compare import LEVELS, Row
 from jaxgen.parity.diagnosis import diagnose
 from jaxgen.parity.mutations import Planted, local, place, specimen
@@ -146,3 +147,19 @@ def test_the_map_converts_weights(as_a_user, capsys):
 def test_every_level_is_described():
     told = report([Result(VAE, [Row(name, {"x": 0.0}) for name in LEVELS])])
     assert all(level["about"] for level in told["results"][0]["levels"])
+
+
+def test_only_ties_that_round_off_breaks_jump():
+    """Numbers that are equal stay so, whatever is done to their last bits."""
+    net = torch.nn.Sequential(torch.nn.Identity(), torch.nn.MaxPool1d(2))
+
+    def slopes(x):
+        x = x.clone().requires_grad_()
+        net(x).sum().backward()
+        return x.grad
+
+    steps = torch.randint(0, 4, (1, 1, 64), generator=torch.Generator().manual_seed(0)).double()
+    for x, same in ((torch.full_like(steps, 0.3), True), (0.3 * (1 + steps * 2.0**-52), False)):
+        with ties.shaken(net):
+            told = slopes(x)
+        assert torch.equal(told, slopes(x)) == same
