@@ -36,7 +36,8 @@ class Case(NamedTuple):
     @property
     def long(self):
         """Whether a long run of it would tell more than that of the family's first case: it has other weights."""
-        return not self.chosen or bool(self.chosen.keys() & {"net", "size"})
+        shapes = lambda arguments: {key: x.shape for key, x in self.theirs(**arguments).state_dict().items()}
+        return not self.chosen or shapes(self.arguments) != shapes(self.ours.small)
 
     @property
     def chosen(self):
