@@ -1,15 +1,11 @@
 """How often the diagnosis is right: every planted fault of a layer, the layer found and the cause named."""
 
-from functools import cache
-
 import jax
 from rich import box
 from rich.table import Table
 
-from jaxgen import find
-from jaxgen.parity import pairs
 from jaxgen.parity.diagnosis.diagnose import faulty_layer
-from jaxgen.parity.mutations import Planted, local, place, specimen
+from jaxgen.parity.mutations import Planted, everywhere, local, place
 from jaxgen.parity.processes import spread
 from jaxgen.parity.setting import Setting
 
@@ -23,7 +19,7 @@ def outcomes(processes=0):
 
 def outcome(i):
     mutation = local()[i]
-    case, path = next((case, path) for case in cases() if (path := place(mutation, case)))
+    case, path = next((case, path) for case in everywhere() if (path := place(mutation, case)))
     with jax.enable_x64(True):
         told = faulty_layer(Setting(Planted(case, mutation, path)))
     right = bool(told) and told.layer == path, bool(told) and told.cause == mutation.cause
@@ -31,11 +27,6 @@ def outcome(i):
         "mutation": mutation.name, "case": str(case), "layer": path, "cause": mutation.cause, "found": told,
         "layer_right": right[0], "cause_right": right[1],
     }  # fmt: skip
-
-
-@cache
-def cases():
-    return [specimen(), *(next(pairs.cases(name)) for name in find.names())]
 
 
 def score(console, processes=0):

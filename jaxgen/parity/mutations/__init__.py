@@ -2,6 +2,17 @@
 
 from jaxgen.parity.mutations.found import Mutation, general, local, mutations
 from jaxgen.parity.mutations.planting import Planted, place
-from jaxgen.parity.mutations.scoring import score, score_by_name, specimen
+from jaxgen.parity.mutations.scoring import everywhere, score, score_by_name, specimen
 
-__all__ = ["Mutation", "Planted", "general", "local", "mutations", "place", "score", "score_by_name", "specimen"]
+__all__ = [
+    "Mutation",
+    "Planted",
+    "everywhere",
+    "general",
+    "local",
+    "mutations",
+    "place",
+    "score",
+    "score_by_name",
+    "specimen",
+]

@@ -65,7 +65,9 @@ def subjects_of(names, twin):
     return [Subject(case) for case in cases or everywhere()]
 
 
+@cache
 def everywhere():
+    """The cases of a fault, in the order in which they are asked whether they can have it."""
     return [specimen(), *(next(pairs.cases(name)) for name in find.names())]
 
 
