@@ -1,4 +1,5 @@
-"""What the two players of a GAN minimise, found by name: losses of the discriminator's logits, (N,) each."""
+"""What the two players of a GAN minimise, found by name: losses of the discriminator's logits, (N,) each, and of their
+slopes along images. `discriminator` and `generator` are a turn of either player, for any nets."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -7,17 +8,58 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen import nn
+from jaxgen.errors import UserError
 
-Name = Literal["bce", "bce_half", "documented", "documented_half"]
+Name = Literal[
+    "bce", "bce_half", "documented", "documented_half", "saturating", "least_squares", "hinge", "wasserstein_gp", "r1",
+    "r2", "relativistic", "relativistic_r1_r2",
+]  # fmt: skip
+Order = Literal["alternating", "simultaneous"]
 
 
 class Objective(NamedTuple):
     disc: Callable  # (real logits, fake logits) -> scalar
-    gen: Callable  # (fake logits) -> scalar
+    gen: Callable  # (fake logits, real logits or None) -> scalar
+    penalty: Callable | None = None  # (slopes, real, fake, alpha) -> scalar
+    turns: int = 1  # of the discriminator, for one of the generator
+    mixes: bool = False  # the penalty looks between real and fake images: `alpha` (N,) says where
+    pairs: bool = False  # the generator's loss looks at the real images too
+    score: Callable = jax.nn.sigmoid  # what a logit says: how probable it is that an image is real
 
 
 def named(name):
     return globals()[name]
+
+
+def discriminator(objective, net, critic, real, fake, alpha=None, weight=10.0):
+    """-> loss, metrics of images (N, ...). `critic(net, images)` gives logits."""
+    at_real, at_fake = critic(net, real), critic(net, fake)
+    loss, told = objective.disc(at_real, at_fake), {}
+    if objective.penalty:
+        penalty = objective.penalty(lambda x: nn.slopes(net, critic, x), real, fake, alpha)
+        loss, told = loss + weight * penalty, {"penalty": penalty}
+    scores = {"disc_real": objective.score(at_real).mean(), "disc_fake": objective.score(at_fake).mean()}
+    return loss, {"disc_loss": loss, **scores, **told}
+
+
+def generator(objective, net, critic, real, fake):
+    """-> loss, metrics."""
+    at_fake = critic(net, fake)
+    loss = objective.gen(at_fake, critic(net, real) if objective.pairs else None)
+    return loss, {"gen_loss": loss}
+
+
+def draws(objective, key, rows):
+    """What the penalty of a step draws."""
+    return {"alpha": jax.random.uniform(jax.random.fold_in(key, 1), (rows,))} if objective.mixes else {}
+
+
+def check(turns, penalty, least=0):
+    if turns < least:
+        own = "" if least else ", or 0 for the objective's own"
+        raise UserError(f"turns: expected at least 1{own}, got {turns}.")
+    if penalty < 0:
+        raise UserError(f"penalty: expected a weight of at least 0, got {penalty}.")
 
 
 def logits_towards(logits, label):
@@ -29,15 +71,72 @@ def probability_towards(logits, label):
     return nn.binary_cross_entropy(jax.nn.sigmoid(nn.full(logits)), jnp.full_like(logits, label))
 
 
+def score_towards(logits, label):
+    return nn.mse_loss(logits, jnp.full_like(logits, label))
+
+
 def non_saturating(towards, weight):
     """Goodfellow et al. (2014), section 3: the generator maximises log D(G(z))."""
     return Objective(
         disc=lambda real, fake: weight * (towards(real, 1.0) + towards(fake, 0.0)),
-        gen=lambda fake: towards(fake, 1.0),
+        gen=lambda fake, real: towards(fake, 1.0),
     )
+
+
+def around_one(slopes, real, fake, alpha):
+    """How far the slopes are from 1 (Gulrajani et al., 2017, equation 3): a norm an image, over all of its axes."""
+    alpha = alpha.reshape(-1, *(1,) * (real.ndim - 1))
+    return ((nn.row_norm(slopes(alpha * real + (1 - alpha) * fake)) - 1) ** 2).mean()
+
+
+def at_real(slopes, real, fake, alpha):
+    """R1 of Mescheder et al. (2018), equation 9: half of the squared slopes."""
+    return 0.5 * squares(slopes(real)).mean()
+
+
+def at_fake(slopes, real, fake, alpha):
+    """R2 of the same."""
+    return 0.5 * squares(slopes(fake)).mean()
+
+
+def squares(x):
+    return (x**2).reshape(x.shape[0], -1).sum(1)
 
 
 bce = non_saturating(logits_towards, 1.0)
 bce_half = non_saturating(logits_towards, 0.5)
 documented = non_saturating(probability_towards, 1.0)
 documented_half = non_saturating(probability_towards, 0.5)
+# the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z)))
+saturating = bce._replace(gen=lambda fake, real: -logits_towards(fake, 0.0))
+# Mao et al. (2017), equation 9, what document 003 means: scores of 1 and 0, without a Sigmoid
+least_squares = Objective(
+    disc=lambda real, fake: 0.5 * (score_towards(real, 1.0) + score_towards(fake, 0.0)),
+    gen=lambda fake, real: 0.5 * score_towards(fake, 1.0),
+    score=nn.full,
+)
+# Lim & Ye (2017)
+hinge = Objective(
+    disc=lambda real, fake: nn.relu(1 - nn.full(real)).mean() + nn.relu(1 + nn.full(fake)).mean(),
+    gen=lambda fake, real: -nn.full(fake).mean(),
+    score=nn.full,
+)
+# Gulrajani et al. (2017), algorithm 1
+wasserstein_gp = Objective(
+    disc=lambda real, fake: nn.full(fake).mean() - nn.full(real).mean(),
+    gen=lambda fake, real: -nn.full(fake).mean(),
+    penalty=around_one,
+    turns=5,
+    mixes=True,
+    score=nn.full,
+)
+r1 = bce._replace(penalty=at_real)
+r2 = bce._replace(penalty=at_fake)
+# Jolicoeur-Martineau (2019): how much more real than its partner an image looks
+relativistic = Objective(
+    disc=lambda real, fake: -jax.nn.log_sigmoid(nn.full(real - fake)).mean(),
+    gen=lambda fake, real: -jax.nn.log_sigmoid(nn.full(fake - real)).mean(),
+    pairs=True,
+)
+# Huang et al. (2024): the pairs with both penalties
+relativistic_r1_r2 = relativistic._replace(penalty=lambda *given: at_real(*given) + at_fake(*given))

@@ -1,4 +1,5 @@
-"""What the two players of a GAN minimise, found by name: losses of the discriminator's logits, (N,) each."""
+"""What the two players of a GAN minimise, found by name: losses of the discriminator's logits, (N,) each, and of their
+slopes along images. `discriminator` and `generator` are a turn of either player, for any nets."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -6,16 +7,48 @@ from typing import Literal, NamedTuple
 import torch
 from torch.nn import functional as F
 
-Name = Literal["bce", "bce_half", "documented", "documented_half"]
+Name = Literal[
+    "bce", "bce_half", "documented", "documented_half", "saturating", "least_squares", "hinge", "wasserstein_gp", "r1",
+    "r2", "relativistic", "relativistic_r1_r2",
+]  # fmt: skip
+Order = Literal["alternating", "simultaneous"]
 
 
 class Objective(NamedTuple):
     disc: Callable  # (real logits, fake logits) -> scalar
-    gen: Callable  # (fake logits) -> scalar
+    gen: Callable  # (fake logits, real logits or None) -> scalar
+    penalty: Callable | None = None  # (slopes, real, fake, alpha) -> scalar
+    turns: int = 1  # of the discriminator, for one of the generator
+    pairs: bool = False  # the generator's loss looks at the real images too
+    score: Callable = torch.sigmoid  # what a logit says: how probable it is that an image is real
 
 
 def named(name):
     return globals()[name]
+
+
+def discriminator(objective, net, critic, real, fake, alpha=None, weight=10.0):
+    """-> loss, metrics of images (N, ...). `critic(net, images)` gives logits."""
+    at_real, at_fake = critic(net, real), critic(net, fake)
+    loss, told = objective.disc(at_real, at_fake), {}
+    if objective.penalty:
+        penalty = objective.penalty(lambda x: slopes(net, critic, x), real, fake, alpha)
+        loss, told = loss + weight * penalty, {"penalty": penalty}
+    scores = {"disc_real": objective.score(at_real).mean(), "disc_fake": objective.score(at_fake).mean()}
+    return loss, {"disc_loss": loss, **scores, **told}
+
+
+def generator(objective, net, critic, real, fake):
+    """-> loss, metrics."""
+    at_fake = critic(net, fake)
+    loss = objective.gen(at_fake, critic(net, real) if objective.pairs else None)
+    return loss, {"gen_loss": loss}
+
+
+def slopes(net, critic, x):
+    """The gradient of the logits along images, to be differentiated once more."""
+    x = x if x.requires_grad else x.detach().requires_grad_()
+    return torch.autograd.grad(critic(net, x).sum(), x, create_graph=True)[0]
 
 
 def logits_towards(logits, label):
@@ -27,15 +60,75 @@ def probability_towards(logits, label):
     return F.binary_cross_entropy(torch.sigmoid(logits), torch.full_like(logits, label))
 
 
+def score_towards(logits, label):
+    return F.mse_loss(logits, torch.full_like(logits, label))
+
+
+def identity(x):
+    return x
+
+
 def non_saturating(towards, weight):
     """Goodfellow et al. (2014), section 3: the generator maximises log D(G(z))."""
     return Objective(
         disc=lambda real, fake: weight * (towards(real, 1.0) + towards(fake, 0.0)),
-        gen=lambda fake: towards(fake, 1.0),
+        gen=lambda fake, real: towards(fake, 1.0),
     )
+
+
+def around_one(slopes, real, fake, alpha):
+    """How far the slopes are from 1 (Gulrajani et al., 2017, equation 3): a norm an image, over all of its axes."""
+    alpha = alpha.reshape(-1, *(1,) * (real.ndim - 1))
+    return ((slopes(alpha * real + (1 - alpha) * fake).flatten(1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+def at_real(slopes, real, fake, alpha):
+    """R1 of Mescheder et al. (2018), equation 9: half of the squared slopes."""
+    return 0.5 * squares(slopes(real)).mean()
+
+
+def at_fake(slopes, real, fake, alpha):
+    """R2 of the same."""
+    return 0.5 * squares(slopes(fake)).mean()
+
+
+def squares(x):
+    return x.square().flatten(1).sum(1)
 
 
 bce = non_saturating(logits_towards, 1.0)
 bce_half = non_saturating(logits_towards, 0.5)
 documented = non_saturating(probability_towards, 1.0)
 documented_half = non_saturating(probability_towards, 0.5)
+# the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z)))
+saturating = bce._replace(gen=lambda fake, real: -logits_towards(fake, 0.0))
+# Mao et al. (2017), equation 9, what document 003 means: scores of 1 and 0, without a Sigmoid
+least_squares = Objective(
+    disc=lambda real, fake: 0.5 * (score_towards(real, 1.0) + score_towards(fake, 0.0)),
+    gen=lambda fake, real: 0.5 * score_towards(fake, 1.0),
+    score=identity,
+)
+# Lim & Ye (2017)
+hinge = Objective(
+    disc=lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
+    gen=lambda fake, real: -fake.mean(),
+    score=identity,
+)
+# Gulrajani et al. (2017), algorithm 1
+wasserstein_gp = Objective(
+    disc=lambda real, fake: fake.mean() - real.mean(),
+    gen=lambda fake, real: -fake.mean(),
+    penalty=around_one,
+    turns=5,
+    score=identity,
+)
+r1 = bce._replace(penalty=at_real)
+r2 = bce._replace(penalty=at_fake)
+# Jolicoeur-Martineau (2019): how much more real than its partner an image looks
+relativistic = Objective(
+    disc=lambda real, fake: -F.logsigmoid(real - fake).mean(),
+    gen=lambda fake, real: -F.logsigmoid(fake - real).mean(),
+    pairs=True,
+)
+# Huang et al. (2024): the pairs with both penalties
+relativistic_r1_r2 = relativistic._replace(penalty=lambda *given: at_real(*given) + at_fake(*given))

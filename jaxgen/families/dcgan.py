@@ -28,11 +28,11 @@ class Generator(nnx.Module):
 class Discriminator(nnx.Module):
     """(N, size, size, img_channels) -> (N,): the probability that an image is real."""
 
-    def __init__(self, img_channels=1, feature_map_size=64, size=64):
+    def __init__(self, img_channels=1, feature_map_size=64, size=64, norm="batch"):
         widths = [feature_map_size * n for n in ((1, 2, 4, 8) if size == 64 else (1, 2, 4))]
         layers = [nn.Conv2d(img_channels, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for narrow, wide in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), normed(norm, wide), nn.LeakyReLU(0.2)]
         layers += [nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False), nn.Sigmoid()]
         self.main = nn.Sequential(*layers)
 
@@ -44,13 +44,13 @@ class Discriminator(nnx.Module):
 
 
 class Family(nnx.Module):
-    # the generator's forward is the same in both turns, so its statistics count once
-    players = {
-        "disc": Player(trains=("disc",), moves=("disc",)),
-        "gen": Player(trains=("gen",), moves=("disc", "gen")),
-    }
     images = ("image", "z")
     small = dict(size=32, latent=5, width=3)
+    elsewhere = ("objective", "reuse", "order")  # mlp_gan
+    further = (
+        dict(objective="wasserstein_gp", turns=2, reuse=True),
+        dict(objective="relativistic_r1_r2", order="simultaneous"),
+    )
     recipes = {
         "T03": Recipe(
             "document 002, lines 112-163 and 323-363",
@@ -80,15 +80,32 @@ class Family(nnx.Module):
         latent: int = 100,  # length of the noise
         width: int = 64,  # channels of the largest maps; smaller ones have 2, 4, 8 times as many
         objective: objectives.Name = "bce_half",  # what the two players minimise
+        turns: int = 0,  # of the discriminator in a step; 0: the objective's own, 5 for wasserstein_gp, else 1
+        reuse: bool = False,  # each of these turns sees the same images, as document 002 prints; else new ones
+        order: objectives.Order = "alternating",  # of the players: by turns, or both from the state before the step
+        penalty: float = 10.0,  # weight of the objective's penalty on slopes, if it has one
         initial: Literal["dcgan", "torch"] = "dcgan",  # initial weights: N(0, 0.02), or PyTorch's defaults
     ):
+        objectives.check(turns, penalty)
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective = objective
+        self.objective, self.reuse, self.penalty = objective, reuse, penalty
+        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
         self.gen = Generator(latent, channels, width, size)
-        self.disc = Discriminator(channels, width, size)
+        # a slope must be that of one image, so that batch statistics are out of the question
+        norm = "group" if objectives.named(objective).penalty else "batch"
+        self.disc = Discriminator(channels, width, size, norm)
         if initial == "dcgan":
             for _, layer in nnx.iter_modules(self):
                 dcgan_init(layer)
+
+    @property
+    def players(self):
+        # the generator's forward is the same in both turns, so its statistics count once
+        moves = ("gen",) if self.simultaneous else ("disc", "gen")
+        return {
+            "disc": Player(trains=("disc",), moves=("disc",), times=self.turns, reuse=self.reuse),
+            "gen": Player(trains=("gen",), moves=moves),
+        }
 
     def inputs(self, batch):
         return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0)}
@@ -102,27 +119,29 @@ class Family(nnx.Module):
         return {name: optax.adamw(lr, *betas, weight_decay=weight_decay) for name in self.players}
 
     def draw(self, key, batch):
-        return {"z": jax.random.normal(key, (batch["image"].shape[0], 1, 1, self.latent))}
+        rows = batch["image"].shape[0]
+        z = jax.random.normal(key, (rows, 1, 1, self.latent))
+        return {"z": z, **objectives.draws(objectives.named(self.objective), key, rows)}
 
     def draw_sample(self, key, count, first=0):
         return {"z": noise.normal(key, count, 1, 1, self.latent, first=first)}
 
     def disc_loss(self, batch, draws):
-        real = self.disc.logits(batch["image"])
-        fake = self.disc.logits(jax.lax.stop_gradient(self.gen(draws["z"])))
-        loss = objectives.named(self.objective).disc(real, fake)
-        return loss, {
-            "disc_loss": loss,
-            "disc_real": jax.nn.sigmoid(real).mean(),
-            "disc_fake": jax.nn.sigmoid(fake).mean(),
-        }
+        fake = jax.lax.stop_gradient(self.gen(draws["z"]))
+        given = self.disc, Discriminator.logits, batch["image"], fake, draws.get("alpha"), self.penalty
+        return objectives.discriminator(objectives.named(self.objective), *given)
 
     def gen_loss(self, batch, draws):
-        loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))
-        return loss, {"gen_loss": loss}
+        given = self.disc, Discriminator.logits, batch["image"], self.gen(draws["z"])
+        return objectives.generator(objectives.named(self.objective), *given)
 
     def sample(self, draws):
         return self.gen(draws["z"])
+
+
+def normed(norm, channels):
+    """BatchNorm2d as printed, or the norm of all of an image's values at once, which mixes no images."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(1, channels)
 
 
 def dcgan_init(layer):

@@ -44,9 +44,12 @@ class Discriminator(nnx.Module):
 
 
 class Family(nnx.Module):
-    players = {"disc": Player(trains=("disc",)), "gen": Player(trains=("gen",))}
     images = ("image",)
     small = dict(size=6, channels=2, latent=5, hidden=(7, 9))
+    further = (
+        dict(objective="wasserstein_gp", turns=2, reuse=True),
+        dict(objective="r1", order="simultaneous"),
+    )
     recipes = {
         "T07": Recipe(
             "document 004, lines 79-122",
@@ -78,15 +81,28 @@ class Family(nnx.Module):
         latent: int = 100,  # length of the noise
         hidden: tuple[int, ...] = (256, 512, 1024),  # widths of the generator, mirrored in the discriminator
         objective: objectives.Name = "bce",  # what the two players minimise
+        turns: int = 0,  # of the discriminator in a step; 0: the objective's own, 5 for wasserstein_gp, else 1
+        reuse: bool = False,  # each of these turns sees the same images, as document 002 prints; else new ones
+        order: objectives.Order = "alternating",  # of the players: by turns, or both from the state before the step
+        penalty: float = 10.0,  # weight of the objective's penalty on slopes, if it has one
         initial: Literal["torch", "dcgan"] = "torch",  # initial weights: PyTorch's defaults, or N(0, 0.02)
     ):
+        objectives.check(turns, penalty)
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective = objective
+        self.objective, self.reuse, self.penalty = objective, reuse, penalty
+        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
         self.gen = Generator(latent, channels * size**2, hidden)
         self.disc = Discriminator(channels * size**2, hidden[::-1])
         if initial == "dcgan":
             for _, layer in nnx.iter_modules(self):
                 dcgan_init(layer)
+
+    @property
+    def players(self):
+        return {
+            "disc": Player(trains=("disc",), times=self.turns, reuse=self.reuse),
+            "gen": Player(trains=("gen",)),
+        }
 
     def inputs(self, batch):
         return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0)}
@@ -100,24 +116,21 @@ class Family(nnx.Module):
         return {name: optax.adamw(lr, *betas, weight_decay=weight_decay) for name in self.players}
 
     def draw(self, key, batch):
-        return {"z": jax.random.normal(key, (batch["image"].shape[0], self.latent))}
+        rows = batch["image"].shape[0]
+        z = jax.random.normal(key, (rows, self.latent))
+        return {"z": z, **objectives.draws(objectives.named(self.objective), key, rows)}
 
     def draw_sample(self, key, count, first=0):
         return {"z": noise.normal(key, count, self.latent, first=first)}
 
     def disc_loss(self, batch, draws):
-        real = self.disc.logits(nn.flatten(batch["image"]))
-        fake = self.disc.logits(jax.lax.stop_gradient(self.gen(draws["z"])))
-        loss = objectives.named(self.objective).disc(real, fake)
-        return loss, {
-            "disc_loss": loss,
-            "disc_real": jax.nn.sigmoid(real).mean(),
-            "disc_fake": jax.nn.sigmoid(fake).mean(),
-        }
+        real, fake = nn.flatten(batch["image"]), jax.lax.stop_gradient(self.gen(draws["z"]))
+        given = self.disc, Discriminator.logits, real, fake, draws.get("alpha"), self.penalty
+        return objectives.discriminator(objectives.named(self.objective), *given)
 
     def gen_loss(self, batch, draws):
-        loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))
-        return loss, {"gen_loss": loss}
+        real, fake = nn.flatten(batch["image"]), self.gen(draws["z"])
+        return objectives.generator(objectives.named(self.objective), self.disc, Discriminator.logits, real, fake)
 
     def sample(self, draws):
         return nn.unflatten(self.gen(draws["z"]), (self.channels, self.size, self.size))

@@ -1,8 +1,8 @@
 """Layers and losses that are PyTorch's to the last digit: names, arguments, defaults, keys, layouts of weights, initial
 distributions, running statistics, gradients at kinks. Every numeric difference between the frameworks lives here."""
 
-from jaxgen.nn.activations import GELU, Dropout, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh
-from jaxgen.nn.arrays import constant, normal
+from jaxgen.nn.activations import GELU, Dropout, LeakyReLU, ReLU, Sigmoid, SiLU, Tanh, relu
+from jaxgen.nn.arrays import constant, normal, uniform
 from jaxgen.nn.attention import scaled_dot_product_attention
 from jaxgen.nn.autocast import added, full
 from jaxgen.nn.containers import Identity, ModuleList, Sequential
@@ -15,6 +15,7 @@ from jaxgen.nn.losses import (
     smooth_l1_loss,
 )
 from jaxgen.nn.norms import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
+from jaxgen.nn.slopes import row_norm, slopes
 from jaxgen.nn.spatial import AvgPool2d, Flatten, MaxPool2d, Unflatten, Upsample, flatten, interpolate, unflatten
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "GroupNorm", "Identity", "InstanceNorm2d", "LayerNorm", "LeakyReLU", "Linear", "MaxPool2d", "ModuleList", "ReLU",
     "Sequential", "SiLU", "Sigmoid", "Tanh", "Unflatten", "Upsample", "added", "binary_cross_entropy",
     "binary_cross_entropy_with_logits", "constant", "flatten", "full", "interpolate", "l1_loss", "mse_loss", "normal",
-    "scaled_dot_product_attention", "smooth_l1_loss", "unflatten",
+    "relu", "row_norm", "scaled_dot_product_attention", "slopes", "smooth_l1_loss", "unflatten",
+    "uniform",
 ]  # fmt: skip

@@ -5,9 +5,13 @@ import jax.numpy as jnp
 from flax import nnx
 
 
+def relu(x):
+    return jnp.where(x <= 0, 0, x)  # at NaN torch lets the gradient pass, jax.nn.relu stops it
+
+
 class ReLU(nnx.Module):
     def __call__(self, x):
-        return jnp.where(x <= 0, 0, x)  # at NaN torch lets the gradient pass, jax.nn.relu stops it
+        return relu(x)
 
 
 class LeakyReLU(nnx.Module):

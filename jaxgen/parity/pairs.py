@@ -14,6 +14,7 @@ from jaxgen.errors import needs
 from jaxgen.functional import Functional
 
 LR, ROWS = 2e-4, 8  # the documented learning rate of the GANs, the unit of updates; rows of a share
+POSITIVE = ("running_var", "cluster_size")  # statistics that never fall below zero
 MANY = 30  # steps that repay seconds of compiling
 
 
@@ -52,14 +53,15 @@ class Case(NamedTuple):
 
 def cases(name, twin=None):
     """The test-sized form of a family, one case more for each further value of an argument that has a choice, and those
-    that the family lists (`further`), where values need each other."""
+    that the family lists (`further`), where values need each other; none for arguments of which another family shows
+    all values (`elsewhere`)."""
     needs("torch", "verify")
     ours, theirs = find.family(name), find.twin(name, twin)
-    further = getattr(ours, "further", ())
+    further, elsewhere = getattr(ours, "further", ()), getattr(ours, "elsewhere", ())
     listed = {(key, value) for each in further for key, value in each.items()}
     yield Case(name, ours.small, ours, theirs)
     for key, parameter in inspect.signature(ours.__init__, eval_str=True).parameters.items():
-        for value in choices(parameter.annotation):
+        for value in () if key in elsewhere else choices(parameter.annotation):
             if value != ours.small.get(key, parameter.default) and (key, value) not in listed:
                 yield Case(name, ours.small | {key: value}, ours, theirs)
     for more in further:
@@ -98,7 +100,7 @@ def randomised(tree, rng):
         if jnp.issubdtype(x.dtype, jnp.integer):
             return x + np.asarray(3, x.dtype)
         x = x + (0.5 * float(x.std()) or 0.1) * rng.normal(size=x.shape)
-        return np.abs(x) if "running_var" in str(path[-1]) else x
+        return np.abs(x) if any(name in str(path[-1]) for name in POSITIVE) else x
 
     return jax.tree_util.tree_map_with_path(moved, tree)
 

@@ -28,12 +28,12 @@ class Generator(nn.Module):
 class Discriminator(nn.Module):
     """(N, img_channels, size, size) -> (N,): the probability that an image is real."""
 
-    def __init__(self, img_channels=1, feature_map_size=64, size=64):
+    def __init__(self, img_channels=1, feature_map_size=64, size=64, norm="batch"):
         super().__init__()
         widths = [feature_map_size * n for n in ((1, 2, 4, 8) if size == 64 else (1, 2, 4))]
         layers = [nn.Conv2d(img_channels, widths[0], 4, 2, 1, bias=False), nn.LeakyReLU(0.2)]
         for narrow, wide in zip(widths, widths[1:], strict=False):
-            layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), nn.BatchNorm2d(wide), nn.LeakyReLU(0.2)]
+            layers += [nn.Conv2d(narrow, wide, 4, 2, 1, bias=False), normed(norm, wide), nn.LeakyReLU(0.2)]
         layers += [nn.Conv2d(widths[-1], 1, 4, 1, 0, bias=False), nn.Sigmoid()]
         self.main = nn.Sequential(*layers)
 
@@ -45,11 +45,6 @@ class Discriminator(nn.Module):
 
 
 class Family(nn.Module):
-    # the generator's forward is the same in both turns, so its statistics count once
-    players = {
-        "disc": Player(trains=("disc",), moves=("disc",)),
-        "gen": Player(trains=("gen",), moves=("disc", "gen")),
-    }
     images = ("image", "z")
     small = dict(size=32, latent=5, width=3)
 
@@ -60,15 +55,31 @@ class Family(nn.Module):
         latent: int = 100,  # length of the noise
         width: int = 64,  # channels of the largest maps; smaller ones have 2, 4, 8 times as many
         objective: objectives.Name = "bce_half",  # what the two players minimise
+        turns: int = 0,  # of the discriminator in a step; 0: the objective's own, 5 for wasserstein_gp, else 1
+        reuse: bool = False,  # each of these turns sees the same images, as document 002 prints; else new ones
+        order: objectives.Order = "alternating",  # of the players: by turns, or both from the state before the step
+        penalty: float = 10.0,  # weight of the objective's penalty on slopes, if it has one
         initial: Literal["dcgan", "torch"] = "dcgan",  # initial weights: N(0, 0.02), or PyTorch's defaults
     ):
         super().__init__()
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective = objective
+        self.objective, self.reuse, self.penalty = objective, reuse, penalty
+        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
         self.gen = Generator(latent, channels, width, size)
-        self.disc = Discriminator(channels, width, size)
+        # a slope must be that of one image, so that batch statistics are out of the question
+        norm = "group" if objectives.named(objective).penalty else "batch"
+        self.disc = Discriminator(channels, width, size, norm)
         if initial == "dcgan":
             self.apply(dcgan_init)
+
+    @property
+    def players(self):
+        # the generator's forward is the same in both turns, so its statistics count once
+        moves = ("gen",) if self.simultaneous else ("disc", "gen")
+        return {
+            "disc": Player(trains=("disc",), moves=("disc",), times=self.turns, reuse=self.reuse),
+            "gen": Player(trains=("gen",), moves=moves),
+        }
 
     def optimizers(
         self,
@@ -82,21 +93,21 @@ class Family(nn.Module):
         }
 
     def disc_loss(self, batch, draws):
-        real = self.disc.logits(batch["image"])
-        fake = self.disc.logits(self.gen(draws["z"]).detach())
-        loss = objectives.named(self.objective).disc(real, fake)
-        return loss, {
-            "disc_loss": loss,
-            "disc_real": torch.sigmoid(real).mean(),
-            "disc_fake": torch.sigmoid(fake).mean(),
-        }
+        fake = self.gen(draws["z"]).detach()
+        given = self.disc, Discriminator.logits, batch["image"], fake, draws.get("alpha"), self.penalty
+        return objectives.discriminator(objectives.named(self.objective), *given)
 
     def gen_loss(self, batch, draws):
-        loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))
-        return loss, {"gen_loss": loss}
+        given = self.disc, Discriminator.logits, batch["image"], self.gen(draws["z"])
+        return objectives.generator(objectives.named(self.objective), *given)
 
     def sample(self, draws):
         return self.gen(draws["z"])
+
+
+def normed(norm, channels):
+    """BatchNorm2d as printed, or the norm of all of an image's values at once, which mixes no images."""
+    return nn.BatchNorm2d(channels) if norm == "batch" else nn.GroupNorm(1, channels)
 
 
 def dcgan_init(layer):

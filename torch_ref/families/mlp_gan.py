@@ -41,7 +41,6 @@ class Discriminator(nn.Module):
 
 
 class Family(nn.Module):
-    players = {"disc": Player(trains=("disc",)), "gen": Player(trains=("gen",))}
     images = ("image",)
     small = dict(size=6, channels=2, latent=5, hidden=(7, 9))
 
@@ -52,15 +51,27 @@ class Family(nn.Module):
         latent: int = 100,  # length of the noise
         hidden: tuple[int, ...] = (256, 512, 1024),  # widths of the generator, mirrored in the discriminator
         objective: objectives.Name = "bce",  # what the two players minimise
+        turns: int = 0,  # of the discriminator in a step; 0: the objective's own, 5 for wasserstein_gp, else 1
+        reuse: bool = False,  # each of these turns sees the same images, as document 002 prints; else new ones
+        order: objectives.Order = "alternating",  # of the players: by turns, or both from the state before the step
+        penalty: float = 10.0,  # weight of the objective's penalty on slopes, if it has one
         initial: Literal["torch", "dcgan"] = "torch",  # initial weights: PyTorch's defaults, or N(0, 0.02)
     ):
         super().__init__()
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective = objective
+        self.objective, self.reuse, self.penalty = objective, reuse, penalty
+        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
         self.gen = Generator(latent, channels * size**2, hidden)
         self.disc = Discriminator(channels * size**2, hidden[::-1])
         if initial == "dcgan":
             self.apply(dcgan_init)
+
+    @property
+    def players(self):
+        return {
+            "disc": Player(trains=("disc",), times=self.turns, reuse=self.reuse),
+            "gen": Player(trains=("gen",)),
+        }
 
     def optimizers(
         self,
@@ -74,18 +85,13 @@ class Family(nn.Module):
         }
 
     def disc_loss(self, batch, draws):
-        real = self.disc.logits(batch["image"].flatten(1))
-        fake = self.disc.logits(self.gen(draws["z"]).detach())
-        loss = objectives.named(self.objective).disc(real, fake)
-        return loss, {
-            "disc_loss": loss,
-            "disc_real": torch.sigmoid(real).mean(),
-            "disc_fake": torch.sigmoid(fake).mean(),
-        }
+        real, fake = batch["image"].flatten(1), self.gen(draws["z"]).detach()
+        given = self.disc, Discriminator.logits, real, fake, draws.get("alpha"), self.penalty
+        return objectives.discriminator(objectives.named(self.objective), *given)
 
     def gen_loss(self, batch, draws):
-        loss = objectives.named(self.objective).gen(self.disc.logits(self.gen(draws["z"])))
-        return loss, {"gen_loss": loss}
+        real, fake = batch["image"].flatten(1), self.gen(draws["z"])
+        return objectives.generator(objectives.named(self.objective), self.disc, Discriminator.logits, real, fake)
 
     def sample(self, draws):
         return self.gen(draws["z"]).unflatten(1, (self.channels, self.size, self.size))
