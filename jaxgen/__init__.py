@@ -3,6 +3,7 @@
 import jaxgen
 run = jaxgen.train("vae", data="digits")    # -> the folder of the run
 images = jaxgen.sample(run, count=16)       # uint8 (16, H, W, C)
+codes = jaxgen.latent.encode(run)           # and decode, reconstruct, interpolate, traverse, embed, likelihood
 family, state, txs, step, batch, root = jaxgen.load(run)    # to go on with by hand
 """
 
@@ -10,9 +11,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["load", "sample", "train"]
+__all__ = ["latent", "load", "sample", "train"]
 
 if TYPE_CHECKING:
+    from jaxgen import latent
     from jaxgen.loading import load
     from jaxgen.sampling import sample
     from jaxgen.training import train
@@ -22,6 +24,8 @@ WHERE = {"load": "jaxgen.loading", "sample": "jaxgen.sampling", "train": "jaxgen
 
 
 def __getattr__(name):
+    if name == "latent":
+        return import_module("jaxgen.latent")
     if name not in WHERE:
         raise AttributeError(f"module 'jaxgen' has no attribute {name!r}")
     return getattr(import_module(WHERE[name]), name)

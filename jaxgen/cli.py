@@ -116,6 +116,13 @@ def sample(arguments):
     sampling.sample(**options)
 
 
+def latent(arguments):
+    """Codes of images: jaxgen latent RUN encode|decode|reconstruct|interpolate|traverse|embed|likelihood."""
+    from jaxgen.latent import command
+
+    command.run(arguments)
+
+
 def look(arguments):
     """What is in a data set: jaxgen data NAME|FOLDER|FILE [options]."""
     from jaxgen import settings
@@ -175,6 +182,7 @@ def listed(arguments):
 COMMANDS = {
     "train": train,
     "sample": sample,
+    "latent": latent,
     "data": look,
     "verify": verify,
     "oracle": oracle,

@@ -9,6 +9,7 @@ import shtab
 from jaxgen import cli, find, sampling, settings, training
 from jaxgen.data import builtin, look
 from jaxgen.errors import UserError
+from jaxgen.latent import command as codes
 from jaxgen.oracle import command as judge
 from jaxgen.parity import commands, table
 
@@ -69,6 +70,17 @@ def sample(parser):
     fill(parser, parameters, told, known, "source")
 
 
+def latent(parser):
+    """After the folder of a run the actions, each with its options."""
+    parser.add_argument("source", help="the folder of a run, or a file of weights").complete = shtab.FILE
+    names = parser.add_subparsers()
+    for name, (_, about) in codes.ACTIONS.items():
+        one = names.add_parser(name, help=escaped(about), description=escaped(about))
+        parameters, told = codes.options(name)
+        del parameters["source"]
+        fill(one, parameters, told, {"data": DATA, "family": tuple(find.names())})
+
+
 def verify(parser):
     known = settings.signature(table.verify)
     fill(parser, known, settings.comments(table.verify), {"cases": CASES}, "cases")
@@ -90,7 +102,8 @@ def look_at(parser):
     fill(parser, settings.signature(look.data), settings.comments(look.data), {"name": DATA}, "name")
 
 
-FILLED = {"train": train, "sample": sample, "verify": verify, "oracle": oracle, "parity": parity, "data": look_at}
+FILLED = {"train": train, "sample": sample, "latent": latent, "verify": verify, "oracle": oracle, "parity": parity,
+          "data": look_at}  # fmt: skip
 
 
 def fill(parser, parameters, told, known, positional=""):

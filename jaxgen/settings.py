@@ -155,7 +155,7 @@ def first_paragraph(box):
     """What tyro's box says first, as one line. It is drawn with lines or, on a plain terminal, with dashes under a
     title."""
     lines = [line.strip("\u2502 ") for line in box.splitlines()]
-    drawn = lambda line: not line or line[0] in "\u256d\u2570\u2500-"
+    drawn = lambda line: not line.strip("-") or line[0] in "\u256d\u2570\u2500"
     parts = [" ".join(part) for rule, part in itertools.groupby(lines, drawn) if not rule]
     text = parts[0] if box.startswith("\u256d") else parts[1]
     return text if text.endswith(".") else text + "."

@@ -8,10 +8,12 @@ import pytest
 
 from jaxgen import cli, find
 from jaxgen.errors import UserError
+from jaxgen.latent import command
 
 ABOUT = {name: function.__doc__ for name, function in cli.COMMANDS.items()}
-HELPED = [name for name in cli.COMMANDS if name not in ("train", "list", "parity")]
+HELPED = [name for name in cli.COMMANDS if name not in ("train", "list", "parity", "latent")]
 HELPED += [f"train {name}" for name in find.names()] + [f"parity {name}" for name in cli.PARITY]
+HELPED += [f"latent runs/x {name}" for name in command.ACTIONS]
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def test_names(bash):
     assert bash("verify", "") >= set(find.names())  # or files
     assert bash("parity", "") >= set(cli.PARITY) and bash("parity", "map", "v") >= {"vae"}
     assert bash("train", "mlp") == {"mlp_gan"}
+    assert bash("latent", "runs/x", "") >= set(command.ACTIONS) and bash("latent", "runs/x", "tra") == {"traverse"}
 
 
 @needs_bash
@@ -62,6 +65,7 @@ def test_options_and_their_choices(bash):
     assert bash("sample", "runs/x", "--weights", "") == {"averaged", "raw", "best"}
     assert bash("sample", "runs/x", "--family", "d") >= {"dcgan"}
     assert bash("sample", "gen.pt", "--family", "dcgan", "--obj") == {"--objective"}
+    assert bash("latent", "runs/x", "interpolate", "--path", "") == {"linear", "spherical"}
     assert {"--convert", "--no-convert"} <= bash("train", "vae", "--")
 
 
@@ -75,14 +79,14 @@ def test_files(bash, tmp_path):
 
 
 @needs_bash
-@pytest.mark.parametrize("command", HELPED)
-def test_every_option_of_the_help_is_offered(command, bash, capsys, monkeypatch):
+@pytest.mark.parametrize("words", HELPED)
+def test_every_option_of_the_help_is_offered(words, bash, capsys, monkeypatch):
     """So a command that is new cannot be forgotten."""
     monkeypatch.setenv("COLUMNS", "200")
     with pytest.raises(SystemExit):
-        cli.main([*command.split(), "--help"])
+        cli.main([*words.split(), "--help"])
     helped = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", re.sub(r"(?m)^│ {2,}.*$", "", capsys.readouterr().out)))
-    offered = bash(*command.split(), "--")
+    offered = bash(*words.split(), "--")
     assert offered >= helped and len(helped) > 1, helped - offered
 
 
