@@ -1,6 +1,7 @@
 """The one border between Flax NNX and the pure code: a family becomes init, apply, loss, draw and sample over plain
 dicts of arrays. Nothing else knows how NNX stores things."""
 
+import inspect
 from functools import partial
 from zlib import crc32
 
@@ -25,7 +26,9 @@ class Functional:
         self.module, self.compute = module, compute
         self.graphdef, *recipes = nnx.split(module, nnx.Param, nnx.BatchStat)
         self.recipes = [flatten_dict(nnx.to_pure_dict(tree)) for tree in recipes]
-        self.drops = any(isinstance(layer, nn.Dropout) for _, layer in nnx.iter_modules(module))
+        layers = [layer for _, layer in nnx.iter_modules(module)]
+        self.drops = any(isinstance(layer, nn.Dropout) for layer in layers)
+        self.normalises = any(isinstance(layer, nn.BatchNorm1d | nn.BatchNorm2d) for layer in layers)  # by the batch
 
     def __getattr__(self, name):
         return getattr(self.module, name)
@@ -64,12 +67,13 @@ class Functional:
         more = (frames,) if frames else ()
         return self.apply(params, stats, draws, *more, method="sample", train=False)[0]
 
-    def draw(self, key, batch):
+    def draw(self, key, batch, step=None):
         """All randomness of one step: the family's draws, and for each player the masks its loss will ask for.
 
-        Only the shapes of `batch` are read."""
+        Only the shapes of `batch` are read. `step` is for families that ask for it; an evaluation has none."""
         own, ours = jax.random.split(key)
-        draws = self.module.draw(own, batch)
+        asked = {"step": step} if "step" in inspect.signature(self.module.draw).parameters else {}
+        draws = self.module.draw(own, batch, **asked)
         masks = {player: self.draw_masks(named(ours, player), player, batch, draws) for player in self.module.players}
         return {**draws, "masks": masks}
 

@@ -23,10 +23,11 @@ WRITERS = 4  # threads that compress PNG files; Pillow lets them run side by sid
 Batches = Iterator[np.ndarray]  # uint8 (some, H, W, C), with frames (some, frames, H, W, C)
 
 
-def writer(path: Path, count: int, frames: int = 0) -> Callable[[Batches], None]:
-    """The function that writes `count` images to `path`; what cannot be written is refused before any is made."""
+def writer(path: Path, count: int, frames: int = 0, rows: int | None = None) -> Callable[[Batches], None]:
+    """The function that writes `count` images to `path`, a grid of so many `rows`; what cannot be written is refused
+    before any is made."""
     kinds: dict[str, Callable[..., None]] = {
-        ".png": grid,
+        ".png": partial(grid, None if frames else rows),
         ".npz": partial(npz, "frames" if frames else "image"),
         "": folder,
     }
@@ -77,11 +78,11 @@ def remove(part):
         time.sleep(0.01)
 
 
-def grid(path: Path, count: int, batches: Batches):
+def grid(rows: int | None, path: Path, count: int, batches: Batches):
     with whole(path) as part:
         images = np.concatenate(list(batches))
         columns = images.shape[1] if images.ndim == 5 else None
-        pictures.grid(images.reshape(-1, *images.shape[-3:]), part, columns)
+        pictures.grid(images.reshape(-1, *images.shape[-3:]), part, columns, rows=rows)
 
 
 def npz(name: str, path: Path, count: int, batches: Batches):

@@ -137,11 +137,13 @@ class Loop:
         self.bar.say(f"epoch {epoch}, held out:  {losses(told)}{'  (best)' if better else ''}")
 
     def grid(self):
-        """The same noise each time."""
+        """The same noise each time; of classes a row each."""
         with self.clock("pictures"):
-            images = sampling.images(self.family, *self.sampled, count=64, seed=self.plan.seed, batch=64)
+            rows = sampling.class_rows(self.family)
+            count = sampling.COLUMNS * rows if rows else 64
+            images = sampling.images(self.family, *self.sampled, count, seed=self.plan.seed, batch=count)
             with writing(self.folder.folder):
-                pictures.grid(images, self.folder.folder / "samples" / f"step_{self.step:06d}.png")
+                pictures.grid(images, self.folder.folder / "samples" / f"step_{self.step:06d}.png", rows=rows)
 
     def keep(self):
         """Weights before the checkpoint, which says that they are there; the curves are drawn while it is written."""

@@ -79,7 +79,7 @@ def non_saturating(towards, weight):
     """Goodfellow et al. (2014), section 3: the generator maximises log D(G(z))."""
     return Objective(
         disc=lambda real, fake: weight * (towards(real, 1.0) + towards(fake, 0.0)),
-        gen=lambda fake, real: towards(fake, 1.0),
+        gen=lambda fake, real=None: towards(fake, 1.0),
     )
 
 
@@ -108,23 +108,23 @@ bce_half = non_saturating(logits_towards, 0.5)
 documented = non_saturating(probability_towards, 1.0)
 documented_half = non_saturating(probability_towards, 0.5)
 # the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z)))
-saturating = bce._replace(gen=lambda fake, real: -logits_towards(fake, 0.0))
+saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0))
 # Mao et al. (2017), equation 9, what document 003 means: scores of 1 and 0, without a Sigmoid
 least_squares = Objective(
     disc=lambda real, fake: 0.5 * (score_towards(real, 1.0) + score_towards(fake, 0.0)),
-    gen=lambda fake, real: 0.5 * score_towards(fake, 1.0),
+    gen=lambda fake, real=None: 0.5 * score_towards(fake, 1.0),
     score=nn.full,
 )
 # Lim & Ye (2017)
 hinge = Objective(
     disc=lambda real, fake: nn.relu(1 - nn.full(real)).mean() + nn.relu(1 + nn.full(fake)).mean(),
-    gen=lambda fake, real: -nn.full(fake).mean(),
+    gen=lambda fake, real=None: -nn.full(fake).mean(),
     score=nn.full,
 )
 # Gulrajani et al. (2017), algorithm 1
 wasserstein_gp = Objective(
     disc=lambda real, fake: nn.full(fake).mean() - nn.full(real).mean(),
-    gen=lambda fake, real: -nn.full(fake).mean(),
+    gen=lambda fake, real=None: -nn.full(fake).mean(),
     penalty=around_one,
     turns=5,
     mixes=True,
@@ -135,7 +135,7 @@ r2 = bce._replace(penalty=at_fake)
 # Jolicoeur-Martineau (2019): how much more real than its partner an image looks
 relativistic = Objective(
     disc=lambda real, fake: -jax.nn.log_sigmoid(nn.full(real - fake)).mean(),
-    gen=lambda fake, real: -jax.nn.log_sigmoid(nn.full(fake - real)).mean(),
+    gen=lambda fake, real=None: -jax.nn.log_sigmoid(nn.full(fake - real)).mean(),
     pairs=True,
 )
 # Huang et al. (2024): the pairs with both penalties

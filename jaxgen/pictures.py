@@ -15,17 +15,18 @@ def to_uint8(images, low, high):
     return np.clip(np.round((np.asarray(images, np.float64) - low) / (high - low) * 255), 0, 255).astype(np.uint8)
 
 
-def grid(images: np.ndarray, path, columns: int | None = None, gap: int = 2) -> Path:
-    """uint8 (N, H, W, C) -> one picture; small images are enlarged so that their pixels can be seen. Channels that are
-    neither gray nor colour stand side by side."""
+def grid(images: np.ndarray, path, columns: int | None = None, gap: int = 2, rows: int | None = None) -> Path:
+    """uint8 (N, H, W, C) -> one picture, filled row by row, or with `rows` column by column; small images are enlarged
+    so that their pixels can be seen. Channels that are neither gray nor colour stand side by side."""
     if images.shape[-1] not in (1, 3):
         images = np.concatenate(np.split(images, images.shape[-1], -1), 2)
     n, h, w, c = images.shape
-    columns = columns or int(np.ceil(np.sqrt(n)))
-    lines = -(-n // columns)
+    columns = -(-n // rows) if rows else columns or int(np.ceil(np.sqrt(n)))
+    lines = rows or -(-n // columns)
     sheet = np.full((lines * (h + gap) + gap, columns * (w + gap) + gap, c), 40, np.uint8)
     for i, image in enumerate(images):
-        y, x = (i // columns) * (h + gap) + gap, (i % columns) * (w + gap) + gap
+        line, column = (i % rows, i // rows) if rows else divmod(i, columns)
+        y, x = line * (h + gap) + gap, column * (w + gap) + gap
         sheet[y : y + h, x : x + w] = image
     picture = Image.fromarray(sheet.squeeze(-1) if c == 1 else sheet)
     times = max(1, 800 // max(picture.size))

@@ -20,21 +20,24 @@ from jaxgen.errors import Diverged, UserError
 from jaxgen.images import writer
 
 MOMENT = 1.0  # seconds without a progress bar
+COLUMNS, MOST = 8, 32  # images of a class in a grid that nobody sized; classes that can have a row each
 
 
 @overload
 def sample(
     source: str | Path, count: int | None = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
-    out: None = ..., family: str | None = ..., frames: int = ..., ema_width: float | None = ..., **arguments: Any,
+    out: None = ..., family: str | None = ..., frames: int = ..., ema_width: float | None = ...,
+    labels: tuple[int, ...] = ..., **arguments: Any,
 ) -> np.ndarray: ...  # fmt: skip
 @overload
 def sample(
     source: str | Path, count: int | None = ..., seed: int = ..., batch: int = ..., weights: sources.Weights = ...,
-    *, out: str | Path, family: str | None = ..., frames: int = ..., ema_width: float | None = ..., **arguments: Any,
+    *, out: str | Path, family: str | None = ..., frames: int = ..., ema_width: float | None = ...,
+    labels: tuple[int, ...] = ..., **arguments: Any,
 ) -> Path: ...  # fmt: skip
 def sample(
     source: str | Path,  # the folder of a run, a file of weights, or NET=FILE, several of them joined by commas
-    count: int | None = None,  # how many images; else 64, with frames 8
+    count: int | None = None,  # how many images; else 64, of classes 8 each, with frames 8
     seed: int = 0,  # of the noise; that of image i is the same for every count and batch
     batch: int = 100,  # how many are made in a call, over all devices
     weights: Literal["averaged", "raw", "best"] = "averaged",  # of a run; averaged: where there are some
@@ -42,23 +45,28 @@ def sample(
     family: str | None = None,  # whose weights a file from elsewhere holds; the family's arguments become options
     frames: int = 0,  # of each image on its way from noise: a row of the grid, array `frames`; else frames_S.png
     ema_width: float | None = None,  # of the average that is sampled, as a part of the run: made of those it has stored
+    labels: tuple[int, ...] = (),  # of the images, again and again; a row of the grid each. Else each class in turn
     **arguments: Any,
 ) -> np.ndarray | Path:
     """Images (count, H, W, C), uint8, of the weights of a run or of a file, with frames (count, frames, H, W, C); with
     `out` they are written there, one batch after the other, and the path is returned."""
-    count = (8 if frames else 64) if count is None else count
+    opened = sources.opened(source, weights, family, arguments, ema_width)
+    check_labels(opened.family, labels, source)
+    lines = class_rows(opened.family, labels)
+    count = (8 if frames else COLUMNS * lines if lines else 64) if count is None else count
     if count < 1 or batch < 1:
         raise UserError(f"count and batch: expected at least 1, got {count} and {batch}.")
-    opened = sources.opened(source, weights, family, arguments, ema_width)
     if frames and "frames" not in inspect.signature(opened.family.module.sample).parameters:
         raise UserError(f"{source}: its family makes an image at once; nothing is on the way. Leave out frames.")
-    write = writer(Path(out), count, frames) if out else None
+    write = writer(Path(out), count, frames, lines) if out else None
     begun = time.perf_counter()
-    with closing(watched(finite(stream(*opened, count, seed, batch, True, frames), source), count)) as made:
+    batches = finite(stream(*opened, count, seed, batch, True, frames, tuple(labels)), source)
+    with closing(watched(batches, count)) as made:
         if out is None or write is None:
             return np.concatenate(list(made))
         write(made)
-    print(f"{out}: {count:,} images, {count / (time.perf_counter() - begun):,.0f} images/s")
+    rate = count / (time.perf_counter() - begun)
+    print(f"{out}: {count:,} images, {f'{rate:,.0f}' if rate >= 10 else f'{rate:.2g}'} images/s")
     return Path(out)
 
 
@@ -67,29 +75,45 @@ def images(family, params, stats, count, seed, batch):
     return np.concatenate([x for x, _ in stream(family, params, stats, count, seed, batch)])
 
 
-def stream(family, params, stats, count, seed, batch, split=False, frames=0):
+def class_rows(family, labels=()):
+    """How many rows a grid has in which each is of one class; None where there are no classes, or too many."""
+    count = len(labels) or getattr(family, "classes", 0)
+    return count if 0 < count <= MOST else None
+
+
+def check_labels(family, labels, source):
+    classes = getattr(family, "classes", 0)
+    if labels and not classes:
+        raise UserError(f"{source}: its images have no classes. Leave out labels.")
+    if odd := [label for label in labels if not 0 <= label < classes]:
+        raise UserError(f"labels: expected 0 to {classes - 1}, the run's classes, got {odd[0]}.")
+
+
+def stream(family, params, stats, count, seed, batch, split=False, frames=0, labels=()):
     """Batches of uint8 images with whether each is finite. The next batch is asked for before this one is given away,
     so that the device works while it is written."""
     devices = jax.device_count() if split else 1
-    rows = -(-min(batch, count) // devices) * devices  # one shape for all calls; what is too many is cut off
+    size = -(-min(batch, count) // devices) * devices  # one shape for all calls; what is too many is cut off
     params, stats = parallel.replicated((params, stats)) if devices > 1 else jax.device_put((params, stats))
-    some, key = sampler(family, rows, devices > 1, frames), jax.random.key(seed)
+    some, key = sampler(family, size, devices > 1, frames, labels), jax.random.key(seed)
     ask = lambda first: some(params, stats, key, first) if first < count else None
     now = ask(0)
-    for first in range(0, count, rows):
-        following = ask(first + rows)
+    for first in range(0, count, size):
+        following = ask(first + size)
         yield tuple(np.asarray(x)[: count - first] for x in now)
         now = following
 
 
 @lru_cache(maxsize=4)
-def sampler(family, rows, split, frames=0):
+def sampler(family, rows, split, frames=0, labels=()):
     """One compiled function a family and batch, also where a run samples again and again."""
     value = family.inputs(rows)["image"]
 
     def some(params, stats, key, first):
         with jax.default_matmul_precision("highest"):  # else a GPU's images differ from a CPU's
             draws = family.draw_sample(key, rows, first=first)
+            if labels:
+                draws["label"] = jnp.asarray(labels)[(first + jnp.arange(rows)) % len(labels)]
             x = family.sample(params, stats, spread(draws, rows) if split else draws, frames)
         x = jnp.moveaxis(x, 0, 1) if frames else x
         levels = jnp.clip(jnp.round((x - value.low) / (value.high - value.low) * 255), 0, 255)

@@ -37,6 +37,9 @@ class Setup:
         found = data.load(self.options["data"], self.options["data_dir"], self.options["workers"])
         if self.options["flip"] and not found.flips:
             raise UserError(f"{found.name}: a mirrored image is not one of them. Leave out --flip.")
+        asked, there = getattr(self.family, "classes", 0), len(found.classes)
+        if asked and there and asked != there:
+            raise UserError(f"classes {asked}: {found.name} has {there} classes. Set --classes {there}.")
         return found
 
     @cached_property
@@ -65,6 +68,10 @@ class Setup:
 
     def check(self):
         """What cannot be is said before anything is written."""
+        rows = self.options["batch"] // self.options["accumulate"]
+        if self.family.normalises and rows < 2:
+            what = "BatchNorm needs at least 2 rows to normalise by"
+            raise UserError(f"batch {self.options['batch']}: {what}, got {rows} at a time. Set --batch.")
         if self.options["tensorboard"]:
             needs("tensorboardX", "tensorboard")
         return self.plan, self.txs, self.test, [averages.exponent(width) for width in self.options["ema_widths"]]

@@ -28,20 +28,24 @@ def biased_variance(patch):
     patch.setattr(norms, "from_batch", wrong)
 
 
-def swapped_players(patch):
+def playing(patch, change):
+    """The players of a DCGAN, changed."""
     family = jaxgen.families.dcgan.Family
-    patch.setattr(family, "players", dict(reversed(family.players.items())))
+    right = family.players.fget
+    patch.setattr(family, "players", property(lambda self: change(right(self))))
+
+
+def swapped_players(patch):
+    playing(patch, lambda players: dict(reversed(players.items())))
 
 
 def wrong_owner(patch):
     """The generator's turn keeps what it did to the discriminator's statistics to itself."""
-    players = {**jaxgen.families.dcgan.Family.players, "gen": Player(trains=("gen",), moves=("gen",))}
-    patch.setattr(jaxgen.families.dcgan.Family, "players", players)
+    playing(patch, lambda players: {**players, "gen": Player(trains=("gen",), moves=("gen",))})
 
 
 def statistics_counted_twice(patch):
-    players = {**jaxgen.families.dcgan.Family.players, "disc": Player(trains=("disc",), moves=("disc", "gen"))}
-    patch.setattr(jaxgen.families.dcgan.Family, "players", players)
+    playing(patch, lambda players: {**players, "disc": Player(trains=("disc",), moves=("disc", "gen"))})
 
 
 def same_share_every_turn(patch):

@@ -72,7 +72,7 @@ def non_saturating(towards, weight):
     """Goodfellow et al. (2014), section 3: the generator maximises log D(G(z))."""
     return Objective(
         disc=lambda real, fake: weight * (towards(real, 1.0) + towards(fake, 0.0)),
-        gen=lambda fake, real: towards(fake, 1.0),
+        gen=lambda fake, real=None: towards(fake, 1.0),
     )
 
 
@@ -101,23 +101,23 @@ bce_half = non_saturating(logits_towards, 0.5)
 documented = non_saturating(probability_towards, 1.0)
 documented_half = non_saturating(probability_towards, 0.5)
 # the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z)))
-saturating = bce._replace(gen=lambda fake, real: -logits_towards(fake, 0.0))
+saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0))
 # Mao et al. (2017), equation 9, what document 003 means: scores of 1 and 0, without a Sigmoid
 least_squares = Objective(
     disc=lambda real, fake: 0.5 * (score_towards(real, 1.0) + score_towards(fake, 0.0)),
-    gen=lambda fake, real: 0.5 * score_towards(fake, 1.0),
+    gen=lambda fake, real=None: 0.5 * score_towards(fake, 1.0),
     score=identity,
 )
 # Lim & Ye (2017)
 hinge = Objective(
     disc=lambda real, fake: F.relu(1 - real).mean() + F.relu(1 + fake).mean(),
-    gen=lambda fake, real: -fake.mean(),
+    gen=lambda fake, real=None: -fake.mean(),
     score=identity,
 )
 # Gulrajani et al. (2017), algorithm 1
 wasserstein_gp = Objective(
     disc=lambda real, fake: fake.mean() - real.mean(),
-    gen=lambda fake, real: -fake.mean(),
+    gen=lambda fake, real=None: -fake.mean(),
     penalty=around_one,
     turns=5,
     score=identity,
@@ -127,7 +127,7 @@ r2 = bce._replace(penalty=at_fake)
 # Jolicoeur-Martineau (2019): how much more real than its partner an image looks
 relativistic = Objective(
     disc=lambda real, fake: -F.logsigmoid(real - fake).mean(),
-    gen=lambda fake, real: -F.logsigmoid(fake - real).mean(),
+    gen=lambda fake, real=None: -F.logsigmoid(fake - real).mean(),
     pairs=True,
 )
 # Huang et al. (2024): the pairs with both penalties

@@ -140,21 +140,20 @@ class Family(nnx.Module):
         label = (first + jnp.arange(count)) % self.classes
         return {"z": noise.normal(key, count, 1, 1, self.latent, first=first), "label": label}
 
+    def critic(self, label):
+        """-> the discriminator's logits of images with these labels."""
+        return lambda disc, x: disc(x, label)
+
     def disc_loss(self, batch, draws):
         label = batch["label"]
         fake = jax.lax.stop_gradient(self.gen(draws["z"], label))
-        given = self.disc, critic(label), batch["image"], fake, draws.get("alpha"), self.penalty
+        given = self.disc, self.critic(label), batch["image"], fake, draws.get("alpha"), self.penalty
         return objectives.discriminator(objectives.named(self.objective), *given)
 
     def gen_loss(self, batch, draws):
         label = batch["label"]
-        given = self.disc, critic(label), batch["image"], self.gen(draws["z"], label)
+        given = self.disc, self.critic(label), batch["image"], self.gen(draws["z"], label)
         return objectives.generator(objectives.named(self.objective), *given)
 
     def sample(self, draws):
         return self.gen(draws["z"], draws["label"])
-
-
-def critic(label):
-    """-> the discriminator's logits of images with these labels."""
-    return lambda disc, x: disc(x, label)

@@ -6,6 +6,7 @@ from jaxgen.nn.arrays import constant, normal, uniform
 from jaxgen.nn.attention import scaled_dot_product_attention
 from jaxgen.nn.autocast import added, full
 from jaxgen.nn.containers import Identity, ModuleList, Sequential
+from jaxgen.nn.gradients import row_norm, slopes
 from jaxgen.nn.linear import Conv2d, ConvTranspose2d, Embedding, Linear
 from jaxgen.nn.losses import (
     binary_cross_entropy,
@@ -15,7 +16,6 @@ from jaxgen.nn.losses import (
     smooth_l1_loss,
 )
 from jaxgen.nn.norms import BatchNorm1d, BatchNorm2d, GroupNorm, InstanceNorm2d, LayerNorm
-from jaxgen.nn.slopes import row_norm, slopes
 from jaxgen.nn.spatial import AvgPool2d, Flatten, MaxPool2d, Unflatten, Upsample, flatten, interpolate, unflatten
 
 __all__ = [

@@ -18,8 +18,8 @@ class Array:
         return self.make(key, self.shape)
 
 
-def uniform(bound, *shape):
-    return nnx.Param(Array(shape, lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)))
+def uniform(bound, *shape, kind=nnx.Param):
+    return kind(Array(shape, lambda key, shape: jax.random.uniform(key, shape, minval=-bound, maxval=bound)))
 
 
 def normal(mean, std, *shape):

@@ -19,7 +19,7 @@ def halves_forgotten(family):
 
 def saturating_generator(family):
     """The minimax loss: the generator minimises log(1 - D), where the source maximises log D."""
-    loss = lambda fake: -nn.binary_cross_entropy_with_logits(fake, jnp.zeros_like(fake))
+    loss = lambda fake, real=None: -nn.binary_cross_entropy_with_logits(fake, jnp.zeros_like(fake))
     return other(lambda right: right._replace(gen=loss))
 
 
