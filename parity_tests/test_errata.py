@@ -7,22 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import pytest
 import torch
+from errata_faults import FAULTS
+from PIL import Image
 
-import torch_ref.backbones.documented as torch_documented
-from jaxgen import core, data, nn, objectives
-from jaxgen.backbones import documented, unet
-from jaxgen.diffusion import guidance, multistep, schedules
 from jaxgen.errors import UserError
-from jaxgen.families import ddpm
-from jaxgen.functional import Functional
 from jaxgen.parity import errata
-from jaxgen.parity.errata import page, rows
-from torch_ref.diffusion.process import DiffusionProcess
+from jaxgen.parity.errata import curves, page, rows
+from jaxgen.parity.errata.document_001 import vae as document_001
 
 ROOT = Path(__file__).parent.parent
 ROWS = rows.every()
@@ -49,7 +42,7 @@ def test_every_row_of_the_list_is_there():
 def test_rows_are_told_in_full(name):
     row = ROWS[name]
     assert row.severity in (rows.STOPS, rows.WRONG, rows.HAZARD, rows.STOPS_OR_WRONG)
-    assert row.until in ("", "diffusion", "GANs and VAEs", "text", "metrics and deployment")
+    assert row.until in ("", "text", "metrics and deployment")
     assert re.fullmatch(r"\d+(-\d+)?(, \d+(-\d+)?)*", row.lines), row.lines
     assert row.printed.endswith(".") and row.mend.endswith("."), row
     assert len(row.printed) < 260 and len(row.mend) < 260, "two lines, not a story"
@@ -65,6 +58,7 @@ def test_the_page_counts_what_waits():
     mended, waiting = (int(re.search(rf"(\d+) {what}", text)[1]) for what in ("rows are mended", "belong to"))
     assert mended == text.count("*Mended*") and waiting == text.count("*Mend, waits for")
     assert mended + waiting == text.count("- **B") == 57
+    assert "47 rows are mended" in text and "6 for metrics and deployment, 4 for text." in text
 
 
 class Cured:
@@ -108,77 +102,11 @@ def test_another_error_is_told_and_hides_no_row(monkeypatch, capsys):
         rows.raised(ValueError, "another message", lambda: torch.nn.GroupNorm(8, 1))
 
 
-def sampled_in_training(self, params, stats, draws):
-    return self.apply(params, stats, draws, method="sample", train=True)[0]
-
-
-def of_columns(self, time, x):
-    """A row's factors, but as printed along the width."""
-    left = jnp.asarray(self.alphas_cumprod())[time]
-    return left**0.5, (1 - left) ** 0.5
-
-
-def eta_too_large(path, eta):
-    """The noise of the point that is gone to, not of the step."""
-    noise = eta * path.sigma[1:]
-    keep = np.sqrt(path.sigma[1:] ** 2 - noise**2) / path.sigma[:-1]
-    return multistep.Table(keep, path.alpha[1:] - keep * path.alpha[:-1], 0 * keep, noise)
-
-
-def silent_to_zero(path, eta, table=multistep.ddim_table):
-    """Without noise in the step to time 0, as printed."""
-    made = table(path, eta)
-    return made._replace(noise=np.where(path.time[1:] > 0, made.noise, 0))
-
-
-def all_kept(step, carry, tables, frames=0):
-    """All images, of which the last is used."""
-
-    def keeping(carry, row):
-        carry = step(carry, row)
-        return carry, carry[0]
-
-    return jax.lax.scan(keeping, carry, tables)[1][-1]
-
-
-def never_moving(step, carry, tables, frames=0):
-    return jnp.stack([carry[0]] * frames)
-
-
-FAULTS = [  # what is planted in jaxgen or in torch, and which half of a row must notice
-    ("B0.9", "mended", core, "average", lambda old, new, decay: new),
-    ("B1.2", "mended", data, "fit_images", lambda images, height, width, channels: images[:, :32, :32].repeat(3, -1)),
-    ("B1.7", "mended", objectives, "bce", objectives.bce._replace(gen=lambda fake: -objectives.bce_half.gen(fake))),
-    ("B0.4", "mended", ddpm.Family, "at", of_columns),
-    ("B0.5", "mended", schedules, "vp_alpha", lambda t, *betas: np.exp(-0.25 * 0.02 * np.asarray(t) ** 2)),
-    ("B0.6", "mended", DiffusionProcess, "extract", lambda self, a, t, x: a.gather(-1, t.cpu())),
-    ("B2.1", "mended", torch.nn, "GroupNorm", lambda groups, channels: torch.nn.Identity()),
-    ("B2.2", "mended", torch_documented, "sinusoidal", lambda t, features: t[:, None].expand(-1, features) * 0),
-    ("B2.3", "mended", documented, "joined", lambda x, skip: jnp.concatenate([x.repeat(2, 1), skip], -1)),
-    ("B2.5", "mended", unet, "zeroed", lambda layer: layer),
-    ("B2.6", "mended", schedules, "documented", schedules.leading),
-    ("B2.7", "mended", multistep, "ddim_table", eta_too_large),
-    ("B2.8", "mended", multistep, "ddim_table", silent_to_zero),
-    ("B2.9", "mended", guidance, "thresholded", lambda denoise: denoise),
-    ("B2.10", "mended", multistep, "loop", all_kept),
-    ("B2.20", "mended", multistep, "loop", never_moving),
-    ("B4.3", "mended", schedules, "document_004", lambda timesteps: 1 - np.arange(timesteps) / timesteps),
-    ("B2.4", "mended", nn, "Upsample", lambda **how: lambda x: jax.image.resize(x, (1, 8, 8, 1), "bilinear")),
-    ("B2.11", "mended", Functional, "sample", sampled_in_training),
-    ("B2.14", "mended", core, "share", lambda family, tree, turn: tree[:8]),
-    ("B3.3", "mended", nn, "flatten", lambda x: x.reshape(x.shape[0], -1)),
-    ("B3.8", "mended", objectives, "bce", objectives.bce_half),
-    ("B2.1", "failure", torch.nn, "GroupNorm", lambda groups, channels: None),
-    ("B2.16", "failure", torch, "sqrt", lambda product: torch.linalg.eigvals(product).real.sqrt().diag()),
-    ("B2.17", "failure", torch, "log", lambda p: p.clip(1e-30).log()),
-    ("B4.1", "failure", torch.nn, "BCELoss", lambda: lambda output, label: (output - label[: output.shape[0]]).mean()),
-]
-
-
 @pytest.mark.parametrize(
     "name, half, owner, what, fault", FAULTS, ids=[f"{name}-{what}" for name, _, _, what, _ in FAULTS]
 )
 def test_a_planted_fault_is_noticed(name, half, owner, what, fault, monkeypatch):
+    monkeypatch.setattr(document_001, "trained", document_001.trained.__wrapped__)  # not what was trained before
     monkeypatch.setattr(owner, what, fault)
     fine, told = errata.observed(getattr(ROWS[name], half))
     assert not fine, told
@@ -194,6 +122,50 @@ def test_some_rows_are_printed_and_recorded(tmp_path, capsys):
     assert (first["id"], first["reproduced"], first["holds"], second["until"]) == ("B2.1", True, True, "text")
     assert first["observed"] == "ValueError: num_channels (1) must be divisible by num_groups (8)"
     assert text.read_text(encoding="utf-8") == page.markdown(ROWS.values())
+
+
+def test_both_curves_of_the_collapse_are_shown(tmp_path, capsys):
+    file, picture = tmp_path / "errata.json", tmp_path / "errata.png"
+    assert errata.errata(("B1.9", "B2.1"), json=str(file), plot=str(picture))
+    told, (collapse, other) = capsys.readouterr().out, json.loads(file.read_text())
+    documented, bernoulli = (collapse["curves"][name] for name in ("documented", "bernoulli"))
+    assert documented["steps"] == bernoulli["steps"] == list(range(1, document_001.STEPS + 1))
+    assert documented["values"][-1] < 0.01 and bernoulli["values"][-1] > 1 and "curves" not in other
+    for name, curve in collapse["curves"].items():
+        assert f" {name} {curve['values'][-1]:.2g}\n" in re.sub(" +\n", "\n", told)
+    assert "KL divergence, nats an image" in told and "training step" in told
+    with Image.open(picture) as image:
+        assert image.format == "PNG" and len(image.getcolors(1 << 20)) > 10
+
+
+def test_a_chart_has_a_dot_for_each_value():
+    """Seven lines a decade, where there are two; what is not above zero stands at the least that is."""
+    drawn = {"high": ((1, 2, 40), (10, 10, 10)), "low": ((1, 20, 21, 40), (0.1, 0.1, 1, -1e-9))}
+    lines = curves.chart(drawn, ("step", "nats")).plain.split("\n")
+    assert lines[0] == "nats, logarithmic" and [lines[i].split()[0] for i in (1, 8, 15)] == ["10", "1", "0.1"]
+    assert lines[1].endswith(f"┤{'⠤' * 40} high 10") and all(line.endswith(f"│{' ' * 40}") for line in lines[2:8])
+    assert lines[8].endswith(f"┤{' ' * 20}⢠⣀{' ' * 18}") and all("⠀" < line.strip()[-1] < "⣿" for line in lines[9:15])
+    assert lines[15].endswith(f"┤{'⠤' * 19}⠜{' ' * 18}⠈⠢ low -1e-09")
+    assert lines[17].split() == ["1", "step", "40"]
+
+
+def test_a_chart_hides_no_row_where_training_failed():
+    drawn = {"none": ((1, 2), (0.0, float("nan"))), "some": ((1, 2), (10.0, float("inf")))}
+    assert " some inf\n" in curves.chart(drawn, ("step", "nats")).plain
+
+
+def test_curves_that_end_together_are_named_one_below_the_other():
+    same = (1, 2), (1.0, 1.0)
+    told = curves.chart({"one": same, "two": same}, ("step", "nats")).plain
+    assert told.index(" one 1\n") < told.index(" two 1\n")
+
+
+@pytest.mark.parametrize(
+    "name, plot, told", [("B2.1", "a.png", "none of these rows has curves"), ("B1.9", "a.gif", "expected FILE.png")]
+)
+def test_what_cannot_be_plotted_is_one_line(name, plot, told, tmp_path):
+    with pytest.raises(UserError, match=told):
+        errata.errata((name,), plot=str(tmp_path / plot))
 
 
 @pytest.mark.parametrize(

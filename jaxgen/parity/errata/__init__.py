@@ -4,7 +4,7 @@ import json as jsons
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 from rich.console import Console
@@ -12,8 +12,8 @@ from rich.table import Table
 from rich.text import Text
 
 from jaxgen.errors import needs, writing
-from jaxgen.parity.errata import page
-from jaxgen.parity.errata.rows import NotSeen, Row, chosen, every, first_line
+from jaxgen.parity.errata import curves, page
+from jaxgen.parity.errata.rows import Curves, NotSeen, Row, chosen, every, first_line
 
 
 class Outcome(NamedTuple):
@@ -24,6 +24,7 @@ class Outcome(NamedTuple):
     failure: str
     holds: bool
     mended: str
+    curves: Curves
 
     @property
     def ok(self):
@@ -34,11 +35,14 @@ def errata(
     rows: tuple[str, ...] = (),  # of the list of defects, such as B1.9; all of them if none is given
     json: str | None = None,  # a file for what was observed
     write: str | None = None,  # a Markdown file for the page that explains every row
+    plot: str | None = None,  # a PNG file for the curves of the rows that have some, such as B1.9
 ) -> bool:
     """Reproduce the defects of the documents and show their mends; true only if every failure occurs and every mend
     holds."""
     needs("torch", "verify")
     console, outcomes, todo = Console(), [], chosen(rows)
+    if plot:
+        curves.check(plot, todo)
     with console.status("") as status:
         for row in todo:
             status.update(row.id)
@@ -50,14 +54,18 @@ def errata(
         save(json, jsons.dumps([recorded(outcome) for outcome in outcomes], indent=1, ensure_ascii=False) + "\n")
     if write:
         save(write, page.markdown(every().values()))
+    if plot and (told := [(f"{x.row.id}: {x.row.where}", x.curves, x.row.axes) for x in outcomes if x.curves]):
+        curves.plot(plot, told)
     return all(outcome.ok for outcome in outcomes)
 
 
 def look(row: Row) -> Outcome:
-    return Outcome(row, *observed(row.failure), *observed(row.mended))
+    failure, mended = observed(row.failure), observed(row.mended)
+    done, drawn = observed(row.curves) if row.curves else (False, {})
+    return Outcome(row, *failure, *mended, drawn if done else {})
 
 
-def observed(call) -> tuple[bool, str]:
+def observed(call) -> tuple[bool, Any]:
     """Whether it was seen, and what was."""
     with alike(), jax.enable_x64(True):
         try:
@@ -84,7 +92,8 @@ def alike():
 
 
 def drawn(outcome):
-    """A row of five lines or more: where, and what is printed, was observed, is mended, was observed then."""
+    """A row of five lines or more: where, and what is printed, was observed, is mended, was observed then; and its
+    curves."""
     row = outcome.row
     table = Table(box=None, show_header=False, padding=(0, 1, 0, 0), pad_edge=False)
     table.add_column(no_wrap=True, width=8)
@@ -95,6 +104,8 @@ def drawn(outcome):
     table.add_row(*told(outcome.reproduced, outcome.failure))
     table.add_row(Text("mend", "dim"), Text(row.mend))
     table.add_row(*told(outcome.holds, outcome.mended))
+    if outcome.curves:
+        table.add_row(Text("curves", "dim"), curves.chart(outcome.curves, row.axes))
     table.add_row("", "")
     return table
 
@@ -105,7 +116,7 @@ def told(fine, text):
 
 def summary(outcomes):
     """What fails, row by row, then the counts."""
-    for row, reproduced, failure, holds, mended in outcomes:
+    for row, reproduced, failure, holds, mended, _ in outcomes:
         if not reproduced:
             yield f"{row.id}: the failure does not occur: {failure}"
         if not holds:
@@ -123,7 +134,8 @@ def recorded(outcome):
     about = {"id": row.id, "document": row.document, "lines": row.lines, "severity": row.severity}
     failure = {"printed": row.printed, "reproduced": outcome.reproduced, "observed": outcome.failure}
     mend = {"mend": row.mend, "until": row.until, "holds": outcome.holds, "observed_then": outcome.mended}
-    return about | failure | mend
+    drawn = {name: {"steps": list(steps), "values": list(values)} for name, (steps, values) in outcome.curves.items()}
+    return about | failure | mend | ({"axes": row.axes, "curves": drawn} if drawn else {})
 
 
 def save(path, content):

@@ -3,14 +3,15 @@
 A row is a class `B<document>_<number>` in one of the modules `document_*`. Its docstring tells in two paragraphs what
 is printed and how it is mended; `lines` and `severity` tell where and how bad it is; `until` is the part of the project
 that will hold the mend, which until then is shown as a formula. `failure()` and `mended()` do it and tell what they
-saw; they raise `NotSeen` when that is not what the docstring claims."""
+saw; they raise `NotSeen` when that is not what the docstring claims. Where a row is best told by curves, `curves()`
+gives {name: (steps, values)} of both, and `axes` names what is along the two axes."""
 
 import importlib
 import inspect
 import pkgutil
 import re
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from functools import cache
 from types import ModuleType
@@ -21,6 +22,7 @@ from jaxgen.errors import UserError
 STOPS, WRONG, HAZARD = "does not run", "wrong", "hazard"
 STOPS_OR_WRONG = "does not run, or wrong"
 PACKAGE = __name__.rpartition(".")[0]
+Curves = dict[str, tuple[Sequence[float], Sequence[float]]]  # {name: (steps, values)}
 
 
 class NotSeen(Exception):
@@ -39,6 +41,8 @@ class Row(NamedTuple):
     until: str
     failure: Callable[[], str]
     mended: Callable[[], str]
+    curves: Callable[[], Curves] | None = None
+    axes: tuple[str, str] = ("step", "")
 
     @property
     def where(self):
@@ -80,8 +84,10 @@ def modules() -> list[ModuleType]:
 
 def read(cls) -> Row:
     printed, mend = (" ".join(part.split()) for part in (inspect.getdoc(cls) or "").split("\n\n"))
-    name, row, until = cls.__name__.replace("_", "."), cls(), getattr(cls, "until", "")
-    return Row(name, f"00{name[1]}", cls.lines, cls.severity, printed, mend, until, row.failure, row.mended)
+    name, row = cls.__name__.replace("_", "."), cls()
+    about = name, f"00{name[1]}", cls.lines, cls.severity, printed, mend, getattr(cls, "until", "")
+    more = {key: getattr(row, key) for key in ("curves", "axes") if hasattr(row, key)}
+    return Row(*about, row.failure, row.mended, **more)
 
 
 def chosen(ids) -> list[Row]:
