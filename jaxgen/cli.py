@@ -176,7 +176,8 @@ def listed(arguments):
     """The families there are."""
     from jaxgen import find
 
-    print("\n".join(f"  {name:8s} {find.summary(name)}" for name in find.names()))
+    wide = max(map(len, find.names()))
+    print("\n".join(f"  {name:{wide}s} {find.summary(name)}" for name in find.names()))
 
 
 COMMANDS = {

@@ -1,7 +1,8 @@
-"""Class-conditional GAN of today's form: a projection discriminator (Miyato & Koyama, 2018), the labels in the
-generator's norms (Dumoulin et al., 2017), and a penalty on slopes (Mescheder et al., 2018)."""
+"""Class-conditional GAN of today's form, with a projection discriminator (Miyato & Koyama, 2018).
 
-from typing import Literal
+Labels are in the generator's norms (Dumoulin et al., 2017), and a penalty on slopes (Mescheder et al., 2018) stands
+where the papers of its time bound the discriminator's weights."""
+
 
 import torch
 from torch import nn

@@ -1,0 +1,9 @@
+"""Mode coverage of the GAN objectives on 8 Gaussians on a ring and 25 on a grid: python scripts/modes.py [--seeds 16]
+[--steps 2000] [--objectives bce hinge] [--out results/modes-cpu.json] [--plot docs/modes.png]"""
+
+import sys
+
+from jaxgen.bench_modes import compare
+from jaxgen.settings import call
+
+call(compare, sys.argv[1:], "modes.py")
