@@ -4,10 +4,12 @@ A family is one class (`jaxgen/families/*.py`, or a file of a user's own) with
 - nets as attributes, and `players` {name: Player} in the order in which they play; `simultaneous = True` lets all of
   them see the state from before the step;
 - `<player>_loss(batch, draws) -> (scalar, metrics)`, `draw(key, batch)` (all randomness of a step, which reads nothing
-  of the batch but its shapes), `draw_sample(key, count, first=0)` and `sample(draws)`;
+  of the batch but its shapes; with an argument `step`, None in evaluation, also what changes as training goes on, a
+  value a row), `draw_sample(key, count, first=0)` and `sample(draws)`;
 - `inputs(batch)` {leaf of a batch of so many rows: Input}, `images` (the leaves of batch and draws that are images:
   NHWC here, NCHW in torch), `optimizers(lr=..., ...)` {player: optax transformation}, `recipes` {name: Recipe} and
-  `small` (constructor arguments of a test-sized model; `further`: additions to them that are to be verified too);
+  `small` (constructor arguments of a test-sized model; `further`: additions to them that are to be verified too;
+  `elsewhere`: arguments whose choices another family shows);
   where a held-out metric ranks runs, `ranks` is its name (lower is better); `sampling`: the arguments that change how
   images are sampled and nothing else; `sample(draws, frames=0)`, where images are made in steps of which some may be
   seen, with the frames along a leading axis; `written(draws)`: draws of samples without keys, where noise is made of
@@ -85,7 +87,7 @@ def step(family, txs, state, batch, root, **options):
     """-> state, metrics. The draws depend on `root` and the step's number alone, so a scan of K steps, K calls and a
     resumed run are the same to the last bit; they are made for the global batch, then split among the devices."""
     key = jax.random.fold_in(root, state.step)
-    draws = axis.share(family.draw(key, axis.whole(batch)))
+    draws = axis.share(family.draw(key, axis.whole(batch), state.step))
     return update(family, txs, state, batch, draws, **options)
 
 

@@ -8,14 +8,23 @@ import jax.numpy as jnp
 
 def normal(key, count, *shape, first=0):
     """(count, *shape): standard normal noise for the images first, first + 1, ..."""
-    keys = jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
-    return jax.vmap(lambda key: jax.random.normal(key, shape))(keys)
+    return jax.vmap(lambda key: jax.random.normal(key, shape))(each(key, count, first))
+
+
+def uniform(key, count, *shape, first=0):
+    """(count, *shape): uniform in [0, 1)."""
+    return jax.vmap(lambda key: jax.random.uniform(key, shape))(each(key, count, first))
 
 
 def keys(key, count, first=0):
     """(count, words) uint32, the data of a key an image: for a sampler that adds noise at every step, more than memory
     holds at once."""
-    return jax.random.key_data(jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count)))
+    return jax.random.key_data(each(key, count, first))
+
+
+def each(key, count, first):
+    """A key of its own for each image."""
+    return jax.vmap(partial(jax.random.fold_in, key))(first + jnp.arange(count))
 
 
 def of_step(given, shape):

@@ -13,11 +13,18 @@ NAMES = [*find.names(), *(str(path) for path in sorted((TOYS / "ours").glob("*.p
 
 
 # Compiling a step of a UNet takes ten times as long as one of any other net. What no family has of its own is shown on
-# the others; of these in the marked suite.
+# the others; of these in the marked suite. So of the families that are a dcgan but for what its nets are given.
 HEAVY = ("ddpm", "edm", "flow")
-EACH = [pytest.param(name, marks=pytest.mark.slow) if name in HEAVY else name for name in NAMES]
+ALIKE = ("cgan", "wgan_gp")
+
+
+def slow(*names):
+    return [pytest.param(name, marks=pytest.mark.slow) if name in names else name for name in NAMES]
+
+
+EACH = slow(*HEAVY, *ALIKE)
 # of those that compile for long on several devices too, where toys have all that they have
-SOME = [pytest.param(name, marks=pytest.mark.slow) if name in (*HEAVY, "dcgan", "mlp_gan") else name for name in NAMES]
+SOME = slow(*HEAVY, *ALIKE, "dcgan", "mlp_gan", "projection_gan", "conv_vae")
 
 
 def twin_file(name):

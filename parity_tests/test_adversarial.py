@@ -47,7 +47,7 @@ def test_the_best_discriminator_of_two_normals(delta, loss):
 
 
 def test_the_penalty_of_a_linear_critic():
-    """Its slope is w everywhere, so the penalty is (|w| - 1)^2; the estimate of W_1 between shifted data is the shift."""
+    """Its slope is w everywhere, so the penalty is (|w| - 1)^2; the estimate of W_1 is the shift of the data."""
     w = jnp.asarray([[0.6, 0.8]])
     rng = np.random.default_rng(0)
     real, alpha = jnp.asarray(rng.normal(size=(16, 2))), jnp.asarray(rng.uniform(size=16))

@@ -21,6 +21,8 @@ SIZES = [
     ("mlp_gan", {}, {"disc": 1_460_225, "gen": 1_486_352}),
     ("dcgan", {}, {"disc": 2_763_520, "gen": 3_574_656}),
     ("dcgan", {"size": 32, "channels": 3}, {"disc": 663_296, "gen": 1_068_928}),
+    ("cgan", {}, {"disc": 2_773_760, "gen": 3_656_576}),
+    ("wgan_gp", {"turns": 2, "critic": "documented"}, {"critic": 2_763_520, "gen": 3_574_656}),
     ("ddpm", {"sampling_steps": 3}, {"net": 3_908_865}),
 ]
 

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 from cases import CASES, FIRST
-from names import HEAVY, NAMES, small
+from names import ALIKE, HEAVY, NAMES, small
 
 import torch_ref.documented
 from jaxgen import find, parity, weights
@@ -20,8 +20,9 @@ LOOPS = [module.name for module in pkgutil.iter_modules(torch_ref.documented.__p
 
 
 def marked(case):
-    heavy = case.name in (*HEAVY, "dcgan")
-    quick = not heavy or case in (FIRST["ddpm"], FIRST["dcgan"]) or (case.samples_alone and case.name == "ddpm")
+    heavy = case.name in (*HEAVY, *ALIKE, "dcgan", "projection_gan")
+    first = [FIRST[name] for name in ("ddpm", "dcgan", "wgan_gp", "projection_gan")]
+    quick = not heavy or case in first or (case.samples_alone and case.name == "ddpm")
     return case if quick else pytest.param(case, marks=pytest.mark.slow)
 
 
@@ -35,7 +36,9 @@ def test_twins(case):
     assert {row.level for row in result} == {"signatures", "names", *only}
 
 
-@pytest.mark.parametrize("name", [pytest.param(x, marks=pytest.mark.slow) if x in HEAVY else x for x in LOOPS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(x, marks=pytest.mark.slow) if x in (*HEAVY, *ALIKE) else x for x in LOOPS]
+)
 def test_documented_loop(name):
     """The printed loop on the bare nets gives the weights and statistics that the family's steps give."""
     loop = importlib.import_module(f"torch_ref.documented.{name}")

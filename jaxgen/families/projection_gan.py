@@ -3,7 +3,6 @@
 Labels are in the generator's norms (Dumoulin et al., 2017), and a penalty on slopes (Mescheder et al., 2018) stands
 where the papers of its time bound the discriminator's weights."""
 
-
 import jax
 import jax.numpy as jnp
 import optax

@@ -7,17 +7,19 @@ import jax.numpy as jnp
 import optax
 from flax import nnx
 
-from jaxgen import nn, noise
+from jaxgen import nn, noise, variational
 from jaxgen.core import Input, Player, Recipe
 
 
 class VAE(nnx.Module):
     """x (N, input_dim) in [0, 1] -> the pixels' means (N, input_dim), and mean and log-variance of the latent (N,
-    latent_dim), given its noise. The document prints one hidden width, used twice; here each is named."""
+    latent_dim), given its noise. The document prints one hidden width, used twice; here each is named. `learned`: the
+    log-variance of all pixels is a weight too."""
 
-    def __init__(self, input_dim, hidden_dims, latent_dim):
+    def __init__(self, input_dim, hidden_dims, latent_dim, learned=False):
         self.encoder = mlp(input_dim, *hidden_dims, latent_dim * 2)
         self.decoder = mlp(latent_dim, *hidden_dims[::-1], input_dim)
+        self.logvar = nn.constant(0.0) if learned else None
 
     def __call__(self, x, eps):
         mu, logvar = self.encode(x)
@@ -43,6 +45,11 @@ class Family(nnx.Module):
     ranks = "loss"
     images = ("image", "threshold")
     small = dict(size=5, channels=2, hidden=(9, 7), latent=3)
+    further = (
+        dict(likelihood="continuous_bernoulli", beta=2.0, beta_warmup=5, free_bits=0.05),
+        dict(likelihood="gaussian", sigma=0.5, hidden=(), beta_warmup=4),
+        dict(likelihood="gaussian_learned", importance=3),
+    )
     recipes = {
         "T02": Recipe(
             "document 001, lines 130-153",
@@ -72,13 +79,19 @@ class Family(nnx.Module):
         channels: int = 1,  # of the images: 1 gray, 3 colour
         hidden: tuple[int, ...] = (256, 256),  # widths of the encoder, mirrored in the decoder
         latent: int = 20,  # length of the code
-        likelihood: Literal["bernoulli", "documented"] = "bernoulli",  # of the pixels; documented: mean squared error
+        likelihood: variational.Name = "bernoulli",  # of the pixels; documented: mean squared error
+        sigma: float = 0.1,  # standard deviation of a pixel, for gaussian
         binarize: Literal["none", "dynamic"] = "none",  # gray pixels as they are, or drawn anew as 0 or 1 each step
         beta: float = 1.0,  # weight of the KL divergence
+        beta_warmup: int = 0,  # steps in which that weight rises to beta
+        free_bits: float = 0.0,  # nats of the KL divergence that cost nothing, for each number of the code
+        importance: int = 1,  # codes drawn for an image; more than 1: the importance-weighted bound
     ):
         self.size, self.channels, self.latent = size, channels, latent
-        self.likelihood, self.binarize, self.beta = likelihood, binarize, beta
-        self.vae = VAE(channels * size**2, hidden, latent)
+        self.likelihood, self.sigma, self.binarize = likelihood, sigma, binarize
+        self.beta, self.beta_warmup, self.free_bits, self.importance = beta, beta_warmup, free_bits, importance
+        variational.check(self, hidden=hidden)
+        self.vae = VAE(channels * size**2, hidden, latent, learned=likelihood == "gaussian_learned")
 
     def inputs(self, batch):
         return {"image": Input((batch, self.size, self.size, self.channels))}
@@ -90,36 +103,33 @@ class Family(nnx.Module):
     ):
         return {name: optax.adamw(lr, weight_decay=weight_decay) for name in self.players}
 
-    def draw(self, key, batch):
-        eps, threshold = jax.random.split(key)
-        draws = {"eps": jax.random.normal(eps, (batch["image"].shape[0], self.latent))}
-        if self.binarize == "dynamic":
-            draws["threshold"] = jax.random.uniform(threshold, batch["image"].shape)
-        return draws
+    def draw(self, key, batch, step=None):
+        return variational.draw(self, key, batch, step)
 
     def draw_sample(self, key, count, first=0):
         return {"eps": noise.normal(key, count, self.latent, first=first)}
 
     def vae_loss(self, batch, draws):
-        """-> the negative evidence lower bound in nats an image, and its parts."""
-        x = nn.flatten(batch["image"])
-        if self.binarize == "dynamic":
-            x = (nn.flatten(draws["threshold"]) < x).astype(x.dtype)
-        if self.likelihood == "documented":
-            x = 2 * x - 1  # the printed Normalize
-        mu, logvar = self.vae.encode(x)
-        logits = nn.full(self.vae.decoder(self.vae.reparameterize(mu, logvar, draws["eps"])))
-        if self.likelihood == "documented":
-            rec = nn.mse_loss(jax.nn.sigmoid(logits), x)  # a mean over pixels beside a sum over latents: beta is 392
-        else:
-            rec = nn.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1).mean()
-        kl = (-0.5 * (1 + logvar - mu**2 - jnp.exp(logvar)).sum(1)).mean()
-        loss = rec + self.beta * kl
-        return loss, {"loss": loss, "rec": rec, "kl": kl}
+        """-> minus the bound on the evidence in nats an image, and its parts."""
+        return variational.loss(self, self.look(variational.binarized(self, batch, draws)), draws)
+
+    def look(self, image):
+        """What the encoder is given."""
+        return nn.flatten(variational.named(self.likelihood).seen(image))
+
+    def encode(self, image):
+        """Images in [0, 1] -> means and log-variances of their codes, (N, latent) each."""
+        return self.vae.encode(self.look(image))
+
+    def decode(self, z):
+        """Codes (N, latent) -> the pixels' means, as images in [0, 1]."""
+        x = variational.named(self.likelihood).mean(nn.full(self.vae.decoder(z)))
+        return nn.unflatten(x, (self.channels, self.size, self.size))
+
+    def bound(self, image, eps):
+        """(N,): log p(image) in nats, from below, by the codes that eps (N, K, latent) gives; closer with more."""
+        return variational.bound(self, self.look(image), eps)
 
     def sample(self, draws):
-        """The pixels' means, in [0, 1]."""
-        x = jax.nn.sigmoid(self.vae.decoder(draws["eps"]))
-        if self.likelihood == "documented":
-            x = (x + 1) / 2  # back from the printed Normalize
-        return nn.unflatten(x, (self.channels, self.size, self.size))
+        """The pixels' means."""
+        return self.decode(draws["eps"])

@@ -39,7 +39,7 @@ class Setting:
     def step(self, i):
         """-> batch, draws of the step i."""
         batch = pairs.at(self.batches, i % FEW)
-        return batch, jax.tree.map(np.asarray, self.draw(jax.random.key(i), batch))
+        return batch, jax.tree.map(np.asarray, self.draw(jax.random.key(i), batch, i))
 
     def turn(self, i=0):
         """What a player is given in its first turn of the step i."""

@@ -126,7 +126,7 @@ class Ours:
         each = [made(self.pair, i) for i in range(count)]
         return laid(self.pair, {key: np.stack([one[key] for one in each]) for key in self.fixed})
 
-    def draw(self, key, batch):
+    def draw(self, key, batch, step=None):
         return {"masks": {NET: {}}}
 
     def optimizers(self, lr):

@@ -4,19 +4,21 @@ from typing import Literal
 
 import torch
 from torch import nn
-from torch.nn import functional as F
 
+from torch_ref import variational
 from torch_ref.core import Player, parameters
 
 
 class VAE(nn.Module):
     """x (N, input_dim) in [0, 1] -> the pixels' means (N, input_dim), and mean and log-variance of the latent (N,
-    latent_dim), given its noise. The document prints one hidden width, used twice; here each is named."""
+    latent_dim), given its noise. The document prints one hidden width, used twice; here each is named. `learned`: the
+    log-variance of all pixels is a weight too."""
 
-    def __init__(self, input_dim, hidden_dims, latent_dim):
+    def __init__(self, input_dim, hidden_dims, latent_dim, learned=False):
         super().__init__()
         self.encoder = mlp(input_dim, *hidden_dims, latent_dim * 2)
         self.decoder = mlp(latent_dim, *hidden_dims[::-1], input_dim)
+        self.logvar = nn.Parameter(torch.zeros(())) if learned else None
 
     def forward(self, x, eps):
         mu, logvar = self.encode(x)
@@ -48,14 +50,19 @@ class Family(nn.Module):
         channels: int = 1,  # of the images: 1 gray, 3 colour
         hidden: tuple[int, ...] = (256, 256),  # widths of the encoder, mirrored in the decoder
         latent: int = 20,  # length of the code
-        likelihood: Literal["bernoulli", "documented"] = "bernoulli",  # of the pixels; documented: mean squared error
+        likelihood: variational.Name = "bernoulli",  # of the pixels; documented: mean squared error
+        sigma: float = 0.1,  # standard deviation of a pixel, for gaussian
         binarize: Literal["none", "dynamic"] = "none",  # gray pixels as they are, or drawn anew as 0 or 1 each step
         beta: float = 1.0,  # weight of the KL divergence
+        beta_warmup: int = 0,  # steps in which that weight rises to beta
+        free_bits: float = 0.0,  # nats of the KL divergence that cost nothing, for each number of the code
+        importance: int = 1,  # codes drawn for an image; more than 1: the importance-weighted bound
     ):
         super().__init__()
         self.size, self.channels, self.latent = size, channels, latent
-        self.likelihood, self.binarize, self.beta = likelihood, binarize, beta
-        self.vae = VAE(channels * size**2, hidden, latent)
+        self.likelihood, self.sigma, self.binarize = likelihood, sigma, binarize
+        self.beta, self.beta_warmup, self.free_bits, self.importance = beta, beta_warmup, free_bits, importance
+        self.vae = VAE(channels * size**2, hidden, latent, learned=likelihood == "gaussian_learned")
 
     def optimizers(
         self,
@@ -65,25 +72,26 @@ class Family(nn.Module):
         return {name: torch.optim.AdamW(parameters(self, name), lr, weight_decay=weight_decay) for name in self.players}
 
     def vae_loss(self, batch, draws):
-        """-> the negative evidence lower bound in nats an image, and its parts."""
-        x = batch["image"].flatten(1)
-        if self.binarize == "dynamic":
-            x = (draws["threshold"].flatten(1) < x).to(x.dtype)
-        if self.likelihood == "documented":
-            x = 2 * x - 1  # the printed Normalize
-        mu, logvar = self.vae.encode(x)
-        logits = self.vae.decoder(self.vae.reparameterize(mu, logvar, draws["eps"]))
-        if self.likelihood == "documented":
-            rec = F.mse_loss(torch.sigmoid(logits), x)  # a mean over pixels beside a sum over latents: beta is 392
-        else:
-            rec = F.binary_cross_entropy_with_logits(logits, x, reduction="none").sum(1).mean()
-        kl = (-0.5 * (1 + logvar - mu**2 - torch.exp(logvar)).sum(1)).mean()
-        loss = rec + self.beta * kl
-        return loss, {"loss": loss, "rec": rec, "kl": kl}
+        """-> minus the bound on the evidence in nats an image, and its parts."""
+        return variational.loss(self, self.look(variational.binarized(self, batch, draws)), draws)
+
+    def look(self, image):
+        """What the encoder is given."""
+        return variational.named(self.likelihood).seen(image).flatten(1)
+
+    def encode(self, image):
+        """Images in [0, 1] -> means and log-variances of their codes, (N, latent) each."""
+        return self.vae.encode(self.look(image))
+
+    def decode(self, z):
+        """Codes (N, latent) -> the pixels' means, as images in [0, 1]."""
+        x = variational.named(self.likelihood).mean(self.vae.decoder(z))
+        return x.unflatten(1, (self.channels, self.size, self.size))
+
+    def bound(self, image, eps):
+        """(N,): log p(image) in nats, from below, by the codes that eps (N, K, latent) gives; closer with more."""
+        return variational.bound(self, self.look(image), eps)
 
     def sample(self, draws):
-        """The pixels' means, in [0, 1]."""
-        x = torch.sigmoid(self.vae.decoder(draws["eps"]))
-        if self.likelihood == "documented":
-            x = (x + 1) / 2  # back from the printed Normalize
-        return x.unflatten(1, (self.channels, self.size, self.size))
+        """The pixels' means."""
+        return self.decode(draws["eps"])

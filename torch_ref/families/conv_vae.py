@@ -1,0 +1,115 @@
+"""Variational autoencoder (Kingma & Welling, 2014) of convolutions, for images of 10 to 64 pixels."""
+
+from math import gcd
+from typing import Literal
+
+import torch
+from torch import nn
+
+from torch_ref import variational
+from torch_ref.core import Player, parameters
+
+
+class VAE(nn.Module):
+    """x (N, channels, size, size) -> mean and log-variance of its code (N, latent) by `encode`; `decoder` makes of a
+    code what the likelihood asks for. `learned`: the log-variance of all pixels is a weight too. Nothing of the other
+    images of a batch is seen: norms are of groups."""
+
+    def __init__(self, size, channels, width, latent, learned=False):
+        super().__init__()
+        sides = halved(size)
+        widths = [channels, *(width * min(2**i, 4) for i in range(len(sides) - 1))]
+        shape = widths[-1], sides[-1], sides[-1]
+        down = [each for ways in zip(widths, widths[1:], strict=False) for each in shrinking(*ways)]
+        up = [each for ways in zip(widths[:0:-1], widths[-2:0:-1], strict=False) for each in growing(*ways)]
+        self.encoder = nn.Sequential(*down, nn.Flatten(), nn.Linear(shape[0] * shape[1] ** 2, 2 * latent))
+        self.decoder = nn.Sequential(
+            nn.Linear(latent, shape[0] * shape[1] ** 2), nn.Unflatten(1, shape), *normed(shape[0]), *up,
+            nn.ConvTranspose2d(width, channels, 4, 2, 1),
+        )  # fmt: skip
+        self.logvar = nn.Parameter(torch.zeros(())) if learned else None
+
+    def encode(self, x):
+        return self.encoder(x).chunk(2, 1)
+
+    def reparameterize(self, mu, logvar, eps):
+        return mu + eps * torch.exp(0.5 * logvar)
+
+
+def halved(size):
+    """The sides of the maps: halved while they are even and larger than 8."""
+    if size <= 8 or size % 2:
+        raise ValueError(f"size: expected an even number above 8, which can be halved, got {size}.")
+    sides = [size]
+    while sides[-1] > 8 and sides[-1] % 2 == 0:
+        sides.append(sides[-1] // 2)
+    return sides
+
+
+def shrinking(wide, narrow):
+    return [nn.Conv2d(wide, narrow, 4, 2, 1), *normed(narrow)]
+
+
+def growing(narrow, wide):
+    return [nn.ConvTranspose2d(narrow, wide, 4, 2, 1), *normed(wide)]
+
+
+def normed(width):
+    return [nn.GroupNorm(max(1, gcd(8, width) // 2), width), nn.SiLU()]
+
+
+class Family(nn.Module):
+    players = {"vae": Player(trains=("vae",))}
+    images = ("image", "threshold")
+    small = dict(size=10, channels=2, width=4, latent=3)
+
+    def __init__(
+        self,
+        size: int = 28,  # of the images, in pixels: even, and more than 8
+        channels: int = 1,  # of the images: 1 gray, 3 colour
+        width: int = 32,  # channels of the largest maps; smaller ones have 2 or 4 times as many
+        latent: int = 20,  # length of the code
+        likelihood: variational.Name = "bernoulli",  # of the pixels; documented: mean squared error
+        sigma: float = 0.1,  # standard deviation of a pixel, for gaussian
+        binarize: Literal["none", "dynamic"] = "none",  # gray pixels as they are, or drawn anew as 0 or 1 each step
+        beta: float = 1.0,  # weight of the KL divergence
+        beta_warmup: int = 0,  # steps in which that weight rises to beta
+        free_bits: float = 0.0,  # nats of the KL divergence that cost nothing, for each number of the code
+        importance: int = 1,  # codes drawn for an image; more than 1: the importance-weighted bound
+    ):
+        super().__init__()
+        self.size, self.channels, self.latent = size, channels, latent
+        self.likelihood, self.sigma, self.binarize = likelihood, sigma, binarize
+        self.beta, self.beta_warmup, self.free_bits, self.importance = beta, beta_warmup, free_bits, importance
+        self.vae = VAE(size, channels, width, latent, learned=likelihood == "gaussian_learned")
+
+    def optimizers(
+        self,
+        lr: float = 1e-3,  # learning rate of Adam
+        weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
+    ):
+        return {name: torch.optim.AdamW(parameters(self, name), lr, weight_decay=weight_decay) for name in self.players}
+
+    def vae_loss(self, batch, draws):
+        """-> minus the bound on the evidence in nats an image, and its parts."""
+        return variational.loss(self, self.look(variational.binarized(self, batch, draws)), draws)
+
+    def look(self, image):
+        """What the encoder is given."""
+        return variational.named(self.likelihood).seen(image)
+
+    def encode(self, image):
+        """Images in [0, 1] -> means and log-variances of their codes, (N, latent) each."""
+        return self.vae.encode(self.look(image))
+
+    def decode(self, z):
+        """Codes (N, latent) -> the pixels' means, as images in [0, 1]."""
+        return variational.named(self.likelihood).mean(self.vae.decoder(z))
+
+    def bound(self, image, eps):
+        """(N,): log p(image) in nats, from below, by the codes that eps (N, K, latent) gives; closer with more."""
+        return variational.bound(self, self.look(image), eps)
+
+    def sample(self, draws):
+        """The pixels' means."""
+        return self.decode(draws["eps"])
