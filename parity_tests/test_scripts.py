@@ -73,6 +73,16 @@ def test_the_picture_of_diffusion(tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+def test_the_picture_of_gans(tmp_path, monkeypatch):
+    """Of runs of two steps each."""
+    monkeypatch.chdir(tmp_path)
+    script = (ROOT / "scripts" / "games.py").read_text()
+    few = script.replace('"--data", "digits"', '"--data", "digits", "--width", "2", "--steps", "2"')
+    (tmp_path / "games.py").write_text(few.replace('("--batch", "32", "--steps", "1500")', '("--batch", "4")'))
+    assert "drawn: drawn.png" in run(sys.executable, tmp_path / "games.py", "--out", "drawn.png")
+
+
+@pytest.mark.slow
 @pytest.mark.alone
 def test_the_overhead_of_the_loop(tmp_path, capsys):
     """Both sides make the same steps; what is timed apart is named."""
