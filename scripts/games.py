@@ -1,5 +1,5 @@
-"""The README's picture of GANs: python scripts/games.py [--out FILE.png]. Trains a DCGAN with each objective, and the other
-GANs, on the digits, some twenty minutes on two cores; a run that is there goes on, or is left as it is."""
+"""The README's picture of GANs: python scripts/games.py [--out FILE.png]. Trains a DCGAN with each objective, and the
+other GANs, on the digits, some twenty minutes on two cores; a run that is there goes on, or is left as it is."""
 
 import argparse
 import subprocess
