@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from jaxgen import core, find, parallel, weights
+from jaxgen.bench_machine import ceilings, work
 from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
@@ -26,7 +27,7 @@ AGREED = 1e-3  # of each loss, in float32, before anything is timed
 
 
 def bench(
-    families: tuple[str, ...] = ("dcgan", "mlp_gan", "vae"),  # documented sizes, float32
+    families: tuple[str, ...] = ("dcgan", "mlp_gan", "vae", "wgan_gp", "ddpm"),  # documented sizes, float32
     batch: int = 64,  # rows of a step
     rounds: int = 7,  # of each side, in turn
     seconds: float = 4.0,  # about how long a round of one side takes
@@ -34,13 +35,20 @@ def bench(
     compiled: bool = False,  # PyTorch's nets under torch.compile as well
     out: str | None = None,  # FILE.json for the numbers
 ) -> list[dict[str, Any]]:
-    """Median milliseconds a step, interquartile range, and the ratio: PyTorch's time over ours."""
+    """Median milliseconds a step, interquartile range, and the ratio: PyTorch's time over ours; beside it the work of a
+    step, as XLA counts it, and the rates at which it was done, as parts of what the machine can do."""
     torch = needs("torch", "verify")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    results = [measure(name, contestants(name, batch, scan, compiled), rounds, seconds, scan) for name in families]
-    Console(width=110).print(drawn(results, batch))
+    results, most = [], ceilings()
+    for name in families:
+        told = measure(name, contestants(name, batch, scan, compiled), rounds, seconds, scan)
+        results.append(told | {"work": work(*prepared(name, batch, 1))})
+        Console(width=110).print(f"{name}: done", style="dim")
+    for table in (drawn(results, batch), rates(results, most)):
+        Console(width=110).print(table)
     if out:
         about = {**provenance(), "torch": torch.__version__, "threads": torch.get_num_threads(), "batch": batch}
+        about |= {"ceilings": most}
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         Path(out).write_text(json.dumps({"about": about, "results": results}, indent=2) + "\n")
     return results
@@ -72,13 +80,7 @@ def contestants(name, batch, scan, compiled=False) -> dict[str, Callable]:
     torch, loop = needs("torch", "verify"), import_module(f"torch_ref.documented.{name}")
     torch.manual_seed(0)
     twin = find.twin(name)(**loop.matches)
-    family = Functional(find.family(name)(**loop.matches))
-    txs = family.optimizers()
-    key = jax.random.key(0)
-    data = {
-        k: jnp.asarray(np.random.default_rng(0).uniform(x.low, x.high, (scan, *x.shape)), x.dtype)
-        for k, x in family.inputs(batch).items()
-    }
+    family, txs, data, key = prepared(name, batch, scan, stacked=True)
     first = family.draw(jax.random.fold_in(key, 0), pairs.at(data, 0))
     state_dict = {key: value.numpy().copy() for key, value in twin.state_dict().items()}
     step = partial(core.step, family, txs)
@@ -90,6 +92,14 @@ def contestants(name, batch, scan, compiled=False) -> dict[str, Callable]:
         "jit": partial(jax_steps, parallel.jit(step), fresh, [pairs.at(data, i) for i in range(scan)], key, 1),
         "many": partial(jax_steps, parallel.jit(parallel.many(step)), fresh, [data], key, scan),
     }
+
+
+def prepared(name, batch, scan, stacked=False):
+    """-> family, optimisers, batches for so many steps (or one, not stacked), key: what the documented loop prints."""
+    family = Functional(find.family(name)(**import_module(f"torch_ref.documented.{name}").matches))
+    rng, inputs = np.random.default_rng(0), family.inputs(batch * core.shares(family))
+    data = {k: jnp.asarray(rng.uniform(x.low, x.high, (scan, *x.shape)), x.dtype) for k, x in inputs.items()}
+    return family, family.optimizers(), data if stacked else pairs.at(data, 0), jax.random.key(0)
 
 
 def compiled_nets(twin):
@@ -113,7 +123,9 @@ def begin(family, txs, state_dict):
 def jax_steps(run, fresh, batches, key, each, steps):
     state = fresh()
     state, metrics = run(state, batches[0], key)
-    first = [float(np.ravel(metrics[key])[0]) for key in ("disc_loss", "gen_loss", "loss") if key in metrics]
+    first = [
+        float(np.ravel(metrics[key])[0]) for key in ("disc_loss", "critic_loss", "gen_loss", "loss") if key in metrics
+    ]
     jax.block_until_ready(state)
     begun = time.perf_counter()
     for i in range(max(1, steps // each)):
@@ -153,4 +165,20 @@ def drawn(results, batch, what="one training step"):
         cell = lambda side, ms=result["ms"]: "{1:.2f} ({0:.2f}-{2:.2f})".format(*ms[side])
         ratios = (f"{result['ratio'][side]:.2f} x" for side in ours)
         table.add_row(result["family"], *map(cell, sides), *ratios)
+    return table
+
+
+def rates(results, most):
+    """The work of a step, and which part of the machine's rates the fastest of ours and of PyTorch's reach."""
+    table = Table(title="{float32 flop/s:.3g} flop/s in a product, {bytes/s:.3g} bytes/s in a copy".format(**most))
+    for column in ("model", "Gflop a step", "ours", "PyTorch's", "GB moved a step", "MB beside the state", "compiling"):
+        table.add_column(column, justify="left" if column == "model" else "right")
+    for result in results:
+        did = result["work"]
+        best = lambda theirs, ms=result["ms"]: min(
+            quartiles[1] for side, quartiles in ms.items() if (side in ("torch", "compiled")) == theirs
+        )
+        part = lambda theirs, did=did, best=best: f"{did['flops'] / best(theirs) * 1e3 / most['float32 flop/s']:.0%}"
+        sizes = f"{did['bytes'] / 1e9:.2f}", f"{did['temporary bytes'] / 1e6:.0f}", f"{did['compile seconds']:.1f} s"
+        table.add_row(result["family"], f"{did['flops'] / 1e9:.2f}", part(False), part(True), *sizes)
     return table

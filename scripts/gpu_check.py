@@ -6,7 +6,6 @@ does the time go? Writes one JSON file. Needs jax, flax, optax, safetensors and 
 
 import argparse
 import json
-import time
 from functools import partial
 from importlib import import_module
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 import torch
 
 from jaxgen import core, find, parallel, parity
+from jaxgen.bench_machine import ceilings, clock, work
 from jaxgen.functional import Functional
 from jaxgen.parity import ladder, pairs
 
@@ -86,33 +86,6 @@ class at_precision:
         jax.config.update("jax_default_matmul_precision", self.before)
 
 
-def clock(call, wait, seconds):
-    """Seconds a call, after one that is not counted."""
-    wait(call())
-    begun, count = time.perf_counter(), 0
-    while time.perf_counter() - begun < seconds:
-        out = call()
-        count += 1
-        if count % 10 == 0:
-            wait(out)
-    wait(out)
-    return (time.perf_counter() - begun) / count
-
-
-def ceilings(side=None, seconds=1.0):
-    """The largest rates of this machine in a product and in a copy, as JAX reaches them."""
-    side = side or (8192 if jax.default_backend() == "gpu" else 1024)
-    rates = {}
-    for dtype in (jnp.float32, jnp.bfloat16):
-        x = jnp.ones((side, side), dtype)
-        product = jax.jit(lambda x: x @ x)
-        rates[f"{dtype.dtype.name} flop/s"] = 2 * side**3 / clock(partial(product, x), jax.block_until_ready, seconds)
-    x = jnp.ones((64 * side * 1024 // 4,), jnp.float32) if jax.default_backend() == "gpu" else jnp.ones((2**24,))
-    copy = jax.jit(lambda x: x + 1)
-    rates["bytes/s"] = 2 * x.nbytes / clock(partial(copy, x), jax.block_until_ready, seconds)
-    return rates
-
-
 def speed(name, told):
     """Milliseconds a step of each side, in turn, and PyTorch's best time over ours."""
     sides = {**ours(name, told.batch, told.scan), **theirs(name, told.batch)}
@@ -149,7 +122,7 @@ def prepared(name, batch, scan):
     loop = import_module(f"torch_ref.documented.{name}")
     family = Functional(find.family(name)(**loop.matches))
     rng = np.random.default_rng(0)
-    inputs = family.inputs(batch).items()
+    inputs = family.inputs(batch * core.shares(family)).items()
     data = {key: jnp.asarray(rng.uniform(x.low, x.high, (scan, *x.shape)), jnp.float32) for key, x in inputs}
     return family, family.optimizers(), data, jax.random.key(0)
 
@@ -180,19 +153,9 @@ def theirs(name, batch):
 
 
 def profile(name, batch, scan):
-    """What the compiler says of one step: work, traffic and memory."""
+    """What the compiler says of one step."""
     family, txs, data, key = prepared(name, batch, scan)
-    state = jax.eval_shape(partial(core.init, family, txs), key)
-    lowered = jax.jit(partial(core.step, family, txs)).lower(state, pairs.at(data, 0), key)
-    begun = time.perf_counter()
-    compiled = lowered.compile(compiler_options=parallel.options())
-    cost, memory = compiled.cost_analysis() or {}, compiled.memory_analysis()
-    return {
-        "compile seconds": time.perf_counter() - begun,
-        "flops": cost.get("flops"),
-        "bytes": cost.get("bytes accessed"),
-        "temporary bytes": getattr(memory, "temp_size_in_bytes", None),
-    }
+    return work(family, txs, pairs.at(data, 0), key)
 
 
 if __name__ == "__main__":

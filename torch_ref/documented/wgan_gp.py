@@ -21,7 +21,8 @@ def compute_gradient_penalty(discriminator, alpha, real_samples, fake_samples):
 
 
 def train(family, dataloader, lr=0.0001, lambda_gp=10):
-    """`dataloader` yields (images, [(z, alpha) of each turn of the critic], z of the generator)."""
+    """`dataloader` yields (images, [(z, alpha) of each turn of the critic], z of the generator); -> the losses of the
+    last batch."""
     generator, discriminator = family.gen, family.critic
     optimizer_G = optim.Adam(generator.parameters(), lr=lr, betas=(0.5, 0.9))
     optimizer_D = optim.Adam(discriminator.parameters(), lr=lr, betas=(0.5, 0.9))
@@ -42,6 +43,7 @@ def train(family, dataloader, lr=0.0001, lambda_gp=10):
         g_loss = -torch.mean(discriminator(gen_imgs))
         g_loss.backward()
         optimizer_G.step()
+    return d_loss, g_loss
 
 
 def arguments(batch, draws):

@@ -1,0 +1,51 @@
+"""What a machine can do and what a program asks of it: rates of a large product and a large copy, and the compiler's
+count of a step's work, traffic and memory. Needs none of the extras."""
+
+import time
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+
+from jaxgen import core, parallel
+
+
+def ceilings(side=None, seconds=1.0):
+    """The largest rates of this machine in a product and in a copy, as JAX reaches them."""
+    gpu = jax.default_backend() == "gpu"
+    side, rates = side or (8192 if gpu else 2048), {}
+    for dtype in (jnp.float32, jnp.bfloat16) if gpu else (jnp.float32,):
+        x = jnp.ones((side, side), dtype)
+        product = jax.jit(lambda x: x @ x)
+        rates[f"{dtype.dtype.name} flop/s"] = 2 * side**3 / clock(partial(product, x), jax.block_until_ready, seconds)
+    x = jnp.ones((2**28 if gpu else 2**25,), jnp.float32)
+    copy = jax.jit(lambda x: x + 1)
+    return rates | {"bytes/s": 2 * x.nbytes / clock(partial(copy, x), jax.block_until_ready, seconds)}
+
+
+def clock(call, wait, seconds):
+    """Seconds a call, after one that is not counted."""
+    wait(call())
+    begun, count = time.perf_counter(), 0
+    while time.perf_counter() - begun < seconds:
+        out = call()
+        count += 1
+        if count % 10 == 0:
+            wait(out)
+    wait(out)
+    return (time.perf_counter() - begun) / count
+
+
+def work(family, txs, batch, key):
+    """What the compiler says of one step: operations, bytes moved, bytes beside the state, and how long it took."""
+    state = jax.eval_shape(partial(core.init, family, txs), key)
+    lowered = jax.jit(partial(core.step, family, txs)).lower(state, batch, key)
+    begun = time.perf_counter()
+    compiled = lowered.compile(compiler_options=parallel.options())
+    cost, memory = compiled.cost_analysis() or {}, compiled.memory_analysis()
+    return {
+        "flops": cost.get("flops"),
+        "bytes": cost.get("bytes accessed"),
+        "temporary bytes": getattr(memory, "temp_size_in_bytes", None),
+        "compile seconds": time.perf_counter() - begun,
+    }
