@@ -63,23 +63,35 @@ def train(arguments):
     if not arguments or arguments[0].startswith("-"):
         print("usage: jaxgen train FAMILY|FILE.py [options]\n")
         return listed([])
-    from jaxgen import find, settings, training
+    from jaxgen import training
 
-    name, rest = arguments[0], arguments[1:]
+    training.run(arguments[0], asked("train", *arguments))
+
+
+def asked(command, name, *rest, more=None):
+    """{option: value} of a run as a command line says it, a recipe's where it is silent; the arguments of the function
+    `more` are options too."""
+    from jaxgen import describe, find, settings, training
+
     cls = find.family(name)
     recipe = settings.choose(cls, *named_before(rest, "recipe", "data"))
     values = settings.defaults(cls, training.options, recipe)
     if any(word.split("=")[0] == "--epochs" for word in rest):
         values["steps"] = None
-    told: dict[str, str] = {}
-    for function in (training.options, cls.__init__, cls.optimizers):
-        told |= settings.comments(function)
-    options = settings.form("options", settings.parameters(cls, training.options), values, told)
-    parsed = settings.parse(options, rest, f"jaxgen train {name}", described(cls, recipe))
+    known, told = settings.every(cls, training.options, more)
+    options = settings.form("options", known, {key: x.default for key, x in known.items()} | values, told)
+    parsed = settings.parse(options, rest, f"jaxgen {command} {name}", describe.recipes(cls, recipe))
     if recipe:
         source, printed, chosen = cls.recipes[recipe]
         print(f"recipe {recipe}: {source}" + (f"; chosen by us: {', '.join(chosen)}" if printed and chosen else ""))
-    training.run(name, settings.checked(vars(parsed)))
+    return settings.checked(vars(parsed))
+
+
+def sweep(arguments):
+    """Train many runs as one program: jaxgen sweep FAMILY|FILE.py --seeds N --lr A,B [options], or take RUN INDEX."""
+    from jaxgen.sweeping import command
+
+    command.run(arguments)
 
 
 def named_before(arguments, *names):
@@ -91,12 +103,6 @@ def named_before(arguments, *names):
         parser.add_argument(f"--{name}", nargs="?")  # a missing value is told later, in one line
     known, _ = parser.parse_known_args(arguments)
     return [getattr(known, name) for name in names]
-
-
-def described(cls, recipe):
-    """What the help says above the options."""
-    recipes = "".join(f"\n  {name}: {value.source}" for name, value in getattr(cls, "recipes", {}).items())
-    return f"{sys.modules[cls.__module__].__doc__}\n\nRecipes (defaults below: {recipe or 'none'}):{recipes}"
 
 
 def sample(arguments):
@@ -182,6 +188,7 @@ def listed(arguments):
 
 COMMANDS = {
     "train": train,
+    "sweep": sweep,
     "sample": sample,
     "latent": latent,
     "data": look,

@@ -12,6 +12,7 @@ from jaxgen.errors import UserError
 from jaxgen.latent import command as codes
 from jaxgen.oracle import command as judge
 from jaxgen.parity import commands, table
+from jaxgen.sweeping import command as sweeping
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -48,13 +49,24 @@ def script(shell: str, commands: dict[str, str]) -> str:
 def train(parser):
     names = parser.add_subparsers()
     for name in find.names():
-        cls = find.family(name)
-        told: dict[str, str] = {}
-        for function in (training.options, cls.__init__, cls.optimizers):
-            told |= settings.comments(function)
-        known = {"recipe": tuple(getattr(cls, "recipes", {})), "data": DATA}
-        family = names.add_parser(name, help=escaped(find.summary(name)))
-        fill(family, settings.parameters(cls, training.options), told, known)
+        train_one(names, name)
+
+
+def train_one(names, name, more=None):
+    """The options of a family; the function `more` has some too."""
+    cls = find.family(name)
+    known = {"recipe": tuple(getattr(cls, "recipes", {})), "data": DATA}
+    family = names.add_parser(name, help=escaped(find.summary(name)))
+    fill(family, *settings.every(cls, training.options, more), known)
+
+
+def sweep(parser):
+    """Families, and what is done with a sweep that was trained."""
+    names = parser.add_subparsers()
+    for name in find.names():
+        train_one(names, name, sweeping.options)
+    one = names.add_parser("take", help=escaped(sweeping.TAKE))
+    fill(one, settings.signature(sweeping.take), settings.comments(sweeping.take), {}, sweeping.POSITIONAL)
 
 
 def sample(parser):
@@ -102,8 +114,8 @@ def look_at(parser):
     fill(parser, settings.signature(look.data), settings.comments(look.data), {"name": DATA}, "name")
 
 
-FILLED = {"train": train, "sample": sample, "latent": latent, "verify": verify, "oracle": oracle, "parity": parity,
-          "data": look_at}  # fmt: skip
+FILLED = {"train": train, "sweep": sweep, "sample": sample, "latent": latent, "verify": verify, "oracle": oracle,
+          "parity": parity, "data": look_at}  # fmt: skip
 
 
 def fill(parser, parameters, told, known, positional=""):
@@ -113,9 +125,10 @@ def fill(parser, parameters, told, known, positional=""):
         if kind is bool:
             parser.add_argument(flag, f"--no-{flag[2:]}", action="store_true", help=escaped(told.get(name, "")))
             continue
-        several, few = ("*" if name == positional else "+"), known.get(name) or choices(kind)
+        bare = name in positional.split()
+        several, few = ("*" if bare else "+"), known.get(name) or choices(kind)
         action = parser.add_argument(
-            name if name == positional else flag,
+            name if bare else flag,
             nargs=several if get_origin(kind) is tuple else None,
             choices=None if isinstance(few, dict) else few or None,
             help=escaped(told.get(name, name)),

@@ -1,5 +1,7 @@
 """A run in words, before it begins: one line, and for `--dry-run` everything that was settled."""
 
+import sys
+
 import jax
 import numpy as np
 from rich.console import Console
@@ -18,6 +20,12 @@ def line(setup, folder, step):
     length = f"{plan.steps:,} steps of {plan.batch} rows{done}"
     where = "" if plan.way == "jit" else f", {plan.way} over {jax.device_count()} devices"
     return f"{folder.folder}: {sizes} parameters, {plan.length:,} images, {length}{where}"
+
+
+def recipes(cls, recipe):
+    """What the help says above the options."""
+    listed = "".join(f"\n  {name}: {value.source}" for name, value in getattr(cls, "recipes", {}).items())
+    return f"{sys.modules[cls.__module__].__doc__}\n\nRecipes (defaults below: {recipe or 'none'}):{listed}"
 
 
 def parameters(family):

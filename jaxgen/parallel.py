@@ -15,6 +15,7 @@ from jaxgen.errors import UserError
 FASTER = {"cpu": {"xla_cpu_experimental_ynn_fusion_type": "LIBRARY_FUSION_TYPE_INDIVIDUAL_DOT"}}
 
 
+RUNS = "run"  # the axis of independent runs
 # with it a GPU gives the same bits again, some kernels more slowly
 DETERMINISTIC = {"gpu": {"xla_gpu_deterministic_ops": True}}
 
@@ -98,3 +99,29 @@ def many(fn):
 def seeds(fn):
     """Several independent runs in one call: state and rest carry a leading run axis, the batch is shared."""
     return jax.vmap(fn, in_axes=(0, None, 0))
+
+
+def side_by_side(fn, axes, devices, **kwargs):
+    """Several independent runs in one call, whole runs on each of so many devices, which never speak to each other.
+    `axes` are those of `vmap`: 0 where an argument has a run axis, None where all runs see the same."""
+    run = jax.vmap(fn, in_axes=axes)
+    if devices > 1:  # by hand: the compiler alone splits a grouped convolution, which several runs' are, in its own way
+        spec = jax.tree.map(lambda axis: along_runs(axis is not None), axes, is_leaf=lambda axis: axis is None)
+        run = jax.shard_map(run, mesh=run_mesh(devices), in_specs=spec, out_specs=along_runs(), check_vma=False)
+    return jit(run, **kwargs)
+
+
+def along_runs(split=True):
+    return PartitionSpec(RUNS) if split else PartitionSpec()
+
+
+def run_mesh(devices):
+    """Its axis has another name than `axis.NAME`, under which a step would look for shares of its batch."""
+    return jax.make_mesh((devices,), (RUNS,), axis_types=(AxisType.Auto,), devices=jax.devices()[:devices])
+
+
+def spread(tree, devices, split=True):
+    """On those devices: split along the run axis, or whole on each."""
+    if devices == 1:  # a mesh of one is another place to the compiler than what a program on one device gives back
+        return jax.device_put(tree)
+    return jax.device_put(tree, NamedSharding(run_mesh(devices), along_runs(split)))

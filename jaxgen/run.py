@@ -36,6 +36,14 @@ class Run:
 
     @cached_property
     def config(self) -> dict[str, Any]:
+        config = self.read()
+        if "runs" in config:
+            how = f"Take one out: jaxgen sweep take {self.folder} INDEX"
+            raise UserError(f"{self.folder}: a sweep of {len(config['runs'])} runs. {how}, or choose another --name.")
+        return config
+
+    def read(self) -> dict[str, Any]:
+        """What config.json says, of a run or of a sweep."""
         path = self.folder / "config.json"
         if not path.is_file():
             raise UserError(f"{self.folder}: not the folder of a run (there is no config.json).")

@@ -26,6 +26,18 @@ def parameters(cls, loop) -> dict[str, inspect.Parameter]:
     return merged
 
 
+def every(cls, loop, more=None):
+    """-> {option: parameter}, {option: help} of a command that trains; `more` has options of its own."""
+    functions = [loop, cls.__init__, cls.optimizers]
+    known, own = parameters(cls, loop), signature(more) if more else {}
+    if twice := known.keys() & own.keys():
+        raise UserError(f"{cls.__module__}: {min(twice)!r} has two meanings. Rename the family's argument.")
+    told: dict[str, str] = {}
+    for function in [more, *functions] if more else functions:
+        told |= comments(function)
+    return {**own, **known}, told
+
+
 def signature(function):
     """{argument: parameter}; annotations as they are meant, also where a file postpones their evaluation."""
     return inspect.signature(function, eval_str=True).parameters
@@ -111,13 +123,14 @@ def comments(function) -> dict[str, str]:
 
 
 def form(name, parameters, values, told, positional=""):
-    """A dataclass from which tyro makes a command line: an option a parameter, `values` as defaults, `told` as help."""
+    """A dataclass from which tyro makes a command line: an option a parameter, `values` as defaults, `told` as help;
+    `positional` are given without their names."""
     import tyro
 
     fields = []
     for key, parameter in parameters.items():
         extra = [tyro.conf.arg(help=told[key])] if key in told else []
-        extra += [tyro.conf.Positional] if key == positional else []
+        extra += [tyro.conf.Positional] if key in positional.split() else []
         kind = functools.reduce(lambda kind, more: Annotated[kind, more], extra, parameter.annotation)
         default = {} if values[key] is inspect.Parameter.empty else {"default": values[key]}
         fields.append((key, kind, dataclasses.field(**default)))
@@ -125,7 +138,7 @@ def form(name, parameters, values, told, positional=""):
 
 
 def call(function, arguments, prog, positional=""):
-    """`function` with its arguments from a command line, one of them without its name."""
+    """`function` with its arguments from a command line, `positional` of them without their names."""
     known = signature(function)
     values = {name: parameter.default for name, parameter in known.items()}
     options = form(function.__name__, known, values, comments(function), positional)

@@ -104,15 +104,17 @@ class Setup:
             return feed.Streamed(self.train, self.plan, self.inputs, step)
         return feed.Resident(self.train, self.plan, self.inputs)
 
+    def fed(self, source, state, x, rest):
+        """A step of what `source` gives."""
+        batch = source.batch(x, rest["data"])
+        if self.options["flip"]:
+            batch["image"] = feed.mirrored(batch["image"], rest["root"], state.step)
+        return self.step(state, batch, rest["root"])
+
     def call(self, source):
         """Several steps in one call, on however many devices: (state, what `source` gives, (count, rest)) -> state,
         (metrics of each step, {net: whether all its arrays are finite})."""
-
-        def one(state, x, rest):
-            batch = source.batch(x, rest["data"])
-            if self.options["flip"]:
-                batch["image"] = feed.mirrored(batch["image"], rest["root"], state.step)
-            return self.step(state, batch, rest["root"])
+        one = partial(self.fed, source)
 
         def several(state, xs, rest):
             state, metrics = parallel.upto(one)(state, xs, rest)

@@ -11,8 +11,9 @@ from jaxgen.errors import UserError
 from jaxgen.latent import command
 
 ABOUT = {name: function.__doc__ for name, function in cli.COMMANDS.items()}
-HELPED = [name for name in cli.COMMANDS if name not in ("train", "list", "parity", "latent")]
+HELPED = [name for name in cli.COMMANDS if name not in ("train", "sweep", "list", "parity", "latent")]
 HELPED += [f"train {name}" for name in find.names()] + [f"parity {name}" for name in cli.PARITY]
+HELPED += ["sweep vae", "sweep take"]
 HELPED += [f"latent runs/x {name}" for name in command.ACTIONS]
 
 
