@@ -110,7 +110,7 @@ def test_the_command_writes_and_tells_the_exit_code(as_a_user, monkeypatch, caps
 
     monkeypatch.setattr(Net, "reparameterize", lambda self, mu, logvar, eps: mu + eps * jnp.exp(logvar))
     capsys.readouterr()
-    assert command("verify", "vae", "--level", "outputs") == 1
+    assert command("verify", "vae", "--level", "outputs", "--processes", 1) == 1  # where the fault is
     assert "is given something else" in capsys.readouterr().out
 
 

@@ -91,7 +91,7 @@ def test_one_program_for_every_count():
     sampling.sampler.cache_clear()
     for count in (8, 9, 17, 30):
         sampling.images(family, *net, count=count, seed=0, batch=8)
-    assert sampling.sampler(family, 8, False, 0)._cache_size() == 1
+    assert sampling.sampler(family, 8, False, 0, ())._cache_size() == 1
 
 
 def test_every_place_holds_the_same_images(capsys):
