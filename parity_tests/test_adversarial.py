@@ -8,7 +8,7 @@ import optax
 import pytest
 from flax import nnx
 
-from jaxgen import core, find, nn, objectives
+from jaxgen import core, find, nn, objectives, parity
 from jaxgen.core import Input, Player
 from jaxgen.errors import UserError
 from jaxgen.functional import Functional
@@ -208,6 +208,12 @@ def test_what_cannot_be_is_refused(name, arguments, message):
     with pytest.raises(UserError) as error:
         find.family(name)(**arguments)
     assert str(error.value) == message
+
+
+def test_a_penalised_turn_is_told_layer_by_layer():
+    """PyTorch calls a hook without a slope where a penalty's own gradient does not pass."""
+    result = parity.verify(next(pairs.cases("wgan_gp")), trajectory=0, only=("outputs",), details=True)
+    assert result.ok and {layer["player"] for layer in result.shown["layers"]} == {"critic", "gen"}
 
 
 def test_the_critic_plays_five_times_by_default():

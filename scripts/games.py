@@ -17,8 +17,8 @@ OBJECTIVES = {  # and what the recipe of the digits does not say
     "hinge": (),
     "relativistic": (),
     "r1": (),
-    "relativistic_r1_r2": (),
-    "wasserstein_gp": ("--batch", "32", "--steps", "1500"),
+    "relativistic_r1_r2": ("--penalty", "1"),
+    "wasserstein_gp": ("--batch", "32"),
 }
 FAMILIES = ("wgan_gp", "cgan", "projection_gan")
 

@@ -67,7 +67,12 @@ def kept(path, calls, slopes, before):
         held = tuple(x.detach().clone() for x in args if isinstance(x, torch.Tensor))
         i = len(calls)
         calls.append(Call(path, number, module, module.training, held, output.detach().clone(), before[path]))
+
+        def note(slope):
+            if slope is not None:  # as where a penalty's own gradient does not pass
+                slopes[i] = slope.detach().clone()
+
         if output.requires_grad:
-            output.register_hook(lambda slope: slopes.__setitem__(i, slope.detach().clone()))
+            output.register_hook(note)
 
     return hook

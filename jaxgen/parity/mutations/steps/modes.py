@@ -11,7 +11,7 @@ from jaxgen.parity.mutations.steps.players import tracked
 
 def sampling_in_training(family):
     """model.eval() forgotten before samples are drawn."""
-    if not (tracked(family) or family.drops):
+    if not (family.normalises or family.drops):  # statistics of another kind are no part of a sample
         return NotImplemented
     kept = lambda path, shape, p: jnp.ones(shape, bool)
 
