@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 Name = Literal[
     "bce", "bce_half", "documented", "documented_half", "saturating", "least_squares", "hinge", "wasserstein_gp", "r1",
-    "r2", "relativistic", "relativistic_r1_r2",
+    "r2", "saturating_r1", "relativistic", "relativistic_r1_r2",
 ]  # fmt: skip
 Order = Literal["alternating", "simultaneous"]
 
@@ -124,6 +124,8 @@ wasserstein_gp = Objective(
 )
 r1 = bce._replace(penalty=at_real)
 r2 = bce._replace(penalty=at_fake)
+# the game that Mescheder et al. (2018) study: alone, the generator's gradient is gone once the discriminator is sure
+saturating_r1 = saturating._replace(penalty=at_real)
 # Jolicoeur-Martineau (2019): how much more real than its partner an image looks
 relativistic = Objective(
     disc=lambda real, fake: -F.logsigmoid(real - fake).mean(),
