@@ -52,7 +52,8 @@ def test_the_commands(monkeypatch, tmp_path, capsys):
             assert (ROOT / words[1]).is_file()
             continue
         assert words[0] == "jaxgen"
-        few = {"train": "--steps 4 --log-every 2 --parallel jit", "verify": "--trajectory 20"}
+        steps = "--steps 4 --log-every 2 --parallel jit"
+        few = {"train": steps, "sweep": steps if words[2:3] != ["take"] else "", "verify": "--trajectory 20"}
         short = few.get(words[1], "").split()
         if words[1] == "train" and words[2] in HEAVY:
             short += ["--size", "8", "--width", "8", "--batch", "8", "--sampling-steps", "8"]
