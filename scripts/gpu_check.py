@@ -1,162 +1,140 @@
-"""One visit to a GPU: does jaxgen agree with PyTorch there, how fast is it beside PyTorch eager and compiled, and where
-does the time go? Writes one JSON file. Needs jax, flax, optax, safetensors and torch, none of the extras.
+"""One visit to a GPU: does jaxgen agree with PyTorch there, how fast is it beside PyTorch eager and compiled, how far
+is it from what the GPU can do, and where does the time go? Each part writes one JSON file under results/. Needs jax,
+flax, optax, safetensors, rich and torch, none of the extras.
 
-    python scripts/gpu_check.py [--out results/gpu.json] [--batch 128] [--seconds 3] [--families dcgan mlp_gan vae ddpm]
+    python scripts/gpu_check.py parity [--families dcgan vae] [--out results/gpu-parity.json]
+    python scripts/gpu_check.py speed|sampling|fleet|roofline|profile [--families ...] [--policies tf32 bf16]
 """
 
 import argparse
 import json
 from functools import partial
-from importlib import import_module
-from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import numpy as np
-import torch
 
-from jaxgen import core, find, parallel, parity
+from jaxgen import core, find, parallel, parity, precision
+from jaxgen.bench import bench, prepared, save
 from jaxgen.bench_machine import ceilings, clock, work
+from jaxgen.bench_profile import kernels
+from jaxgen.bench_sampling import sampling
+from jaxgen.bench_torch import told
 from jaxgen.functional import Functional
-from jaxgen.parity import ladder, pairs
+from jaxgen.parity import ladder
+from jaxgen.run import provenance
 
-STEPS = 20  # of the documented loop in a call
-PRECISIONS = {"float32": ("highest", False), "tf32": ("default", True)}  # JAX's matmul precision, torch's TF32 flags
+FAMILIES = ["dcgan", "dcgan_32", "mlp_gan", "vae", "wgan_gp", "ddpm"]
+NETS = {"documented": {}, "unet": {"width": 128}, "dit": {"width": 384}}  # of ddpm, 32 pixels
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", default="results/gpu.json")
+    parser.add_argument("part", choices=list(PARTS))
+    parser.add_argument("--families", nargs="+", default=FAMILIES)
+    parser.add_argument("--policies", nargs="+", default=["tf32", "bf16"])
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--scan", type=int, default=50)
-    parser.add_argument("--families", nargs="+", default=["dcgan", "mlp_gan", "vae", "ddpm"])
-    told = parser.parse_args()
-    results = {"about": about(), "ceilings": ceilings()}
-    write(told.out, results)
-    for name in told.families:
-        results.setdefault("parity", {})[name] = [agreed(case) for case in parity.cases(name)]
-        write(told.out, results)
-    for name in told.families:
-        for precision in PRECISIONS:
-            with at_precision(precision):
-                row = speed(name, told)
-            results.setdefault("speed", []).append({"family": name, "precision": precision, **row})
-            print(json.dumps(results["speed"][-1]), flush=True)
-            write(told.out, results)
-    results["profile"] = {name: profile(name, told.batch, told.scan) for name in told.families}
-    write(told.out, results)
+    parser.add_argument("--seconds", type=float, default=0.3)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--runs", type=int, default=64)
+    parser.add_argument("--out")
+    asked = parser.parse_args()
+    PARTS[asked.part](asked, asked.out or f"results/{jax.default_backend()}-{asked.part}.json")
+
+
+def agree(asked, out):
+    """The float64 gates on this device, the twin on the host, for the first case of each family; then each precision
+    that the device has, ours and PyTorch's on the same device, both judged against float64."""
+    results = []
+    for name in asked.families:
+        result = parity.verify(next(iter(parity.cases(name))), trajectory=0, rungs=ladder.available())
+        print(name, result.verdict, flush=True)
+        rungs = [{key: value for key, value in rung.items() if key != "rows"} for rung in result.ladder]
+        levels = {row.level: row.error for row in result}
+        results.append({"family": name, "ok": result.ok, "verdict": result.verdict, "levels": levels, "ladder": rungs})
+        save(out, about(), results)
 
 
 def about():
-    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
-    devices = [str(device) for device in jax.devices()]
-    return {"jax": jax.__version__, "torch": torch.__version__, "gpu": gpu, "jax devices": devices}
+    return {**provenance(), **told()}
 
 
-def write(path, results):
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    Path(path).write_text(json.dumps(results, indent=2) + "\n")
+def speed(asked, out):
+    how = dict(batch=asked.batch, rounds=asked.rounds, seconds=asked.seconds, scan=asked.scan)
+    bench(tuple(asked.families), **how, policies=tuple(asked.policies), compiled=True, out=out)
 
 
-def agreed(case):
-    """The float64 gates on this device, the twin on the host; then each precision that the device has, ours and
-    PyTorch's on the same device, both judged against float64."""
-    result = parity.verify(case, trajectory=0, rungs=ladder.available())
-    print(result.verdict, flush=True)
-    brief = lambda rung: {key: value for key, value in rung.items() if key != "rows"}
-    levels, rungs = {row.level: row.error for row in result}, [brief(rung) for rung in result.ladder]
-    return {"case": str(case), "ok": result.ok, "levels": levels, "ladder": rungs}
+def sample(asked, out):
+    sampling(
+        count=64, sampler="ancestral", sampling_steps=1000, rounds=asked.rounds, policy="tf32", compiled=True, out=out
+    )
 
 
-class at_precision:
-    """Both frameworks at one precision of products and convolutions."""
-
-    def __init__(self, name):
-        self.jax, self.tf32 = PRECISIONS[name]
-
-    def __enter__(self):
-        self.before = jax.config.jax_default_matmul_precision
-        jax.config.update("jax_default_matmul_precision", self.jax)
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
-        torch.backends.cudnn.benchmark = True
-
-    def __exit__(self, *error):
-        jax.config.update("jax_default_matmul_precision", self.before)
-
-
-def speed(name, told):
-    """Milliseconds a step of each side, in turn, and PyTorch's best time over ours."""
-    sides = {**ours(name, told.batch, told.scan), **theirs(name, told.batch)}
-    times = {side: [] for side in sides}
-    for _ in range(told.rounds):
-        for side, (call, wait, steps) in sides.items():
-            times[side].append(1e3 * clock(call, wait, told.seconds / told.rounds) / steps)
-    medians = {side: float(np.median(x)) for side, x in times.items()}
-    best = min(ms for side, ms in medians.items() if side.startswith("torch"))
-    ratios = {side: best / ms for side, ms in medians.items() if side.startswith("jaxgen")}
-    return {"batch": told.batch, "ms": medians, "ratio to torch's best": ratios}
+def fleet(asked, out):
+    """What so many runs at once cost, as multiples of one run, each with data of its own."""
+    results = []
+    for name in asked.families:
+        family, txs, data, key = prepared(name, asked.batch, asked.scan, stacked=True)
+        run, ms = parallel.many(partial(core.step, family, txs)), {}
+        for count in (1, asked.runs):
+            keys = jax.vmap(jax.random.key)(jnp.arange(count))
+            each = jax.tree.map(lambda x, count=count: jnp.broadcast_to(x, (count, *x.shape)) + 0, data)
+            held = jax.jit(jax.vmap(partial(core.init, family, txs)))(keys)
+            ms[count] = timed(parallel.jit(jax.vmap(run)), held, each, keys, asked) / asked.scan
+        results.append({"family": name, "ms a step": ms, "cost": ms[asked.runs] / ms[1]})
+        print(json.dumps(results[-1]), flush=True)
+        save(out, {**about(), "batch": asked.batch}, results)
 
 
-def ours(name, batch, scan):
-    """{side: (call, wait, steps a call)}; the data are on the device, the state is donated."""
-    family, txs, data, key = prepared(name, batch, scan)
-    step = partial(core.step, family, txs)
-    sides = {}
-    for side, run, fed, steps in [
-        ("jaxgen jit", parallel.jit(step), pairs.at(data, 0), 1),
-        ("jaxgen many", parallel.jit(parallel.many(step)), data, scan),
-    ]:
-        held = [jax.jit(partial(core.init, family, txs))(key)]
+def timed(run, state, data, key, asked):
+    """Milliseconds a call; the state is donated."""
+    held = [state]
 
-        def call(run=run, fed=fed, held=held):
-            held[0], metrics = run(held[0], fed, key)
-            return metrics
+    def call():
+        held[0], metrics = run(held[0], data, key)
+        return metrics
 
-        sides[side] = call, jax.block_until_ready, steps
-    return sides
+    return 1e3 * clock(call, jax.block_until_ready, asked.seconds * asked.rounds)
 
 
-def prepared(name, batch, scan):
-    loop = import_module(f"torch_ref.documented.{name}")
-    family = Functional(find.family(name)(**loop.matches))
-    rng = np.random.default_rng(0)
-    inputs = family.inputs(batch * core.shares(family)).items()
-    data = {key: jnp.asarray(rng.uniform(x.low, x.high, (scan, *x.shape)), jnp.float32) for key, x in inputs}
-    return family, family.optimizers(), data, jax.random.key(0)
+def roofline(asked, out):
+    """Training steps of the nets of diffusion at a large batch, beside the machine's rates."""
+    most, results = ceilings(), []
+    for net, size in NETS.items():
+        for policy in asked.policies:
+            family = Functional(find.family("ddpm")(size=32, channels=3, net=net, **size), precision.compute(policy))
+            txs, key = family.optimizers(), jax.random.key(0)
+            data = {"image": jax.random.uniform(key, (asked.scan, asked.batch, 32, 32, 3), minval=-1.0)}
+            with precision.scope(policy):
+                counted = work(family, txs, jax.tree.map(lambda x: x[0], data), key)
+                run = parallel.jit(parallel.many(partial(core.step, family, txs)))
+                state = jax.jit(partial(core.init, family, txs))(key)
+                ms = timed(run, state, data, key, asked) / asked.scan
+            floor = {"flops": counted["flops"] / most[f"{policy} flop/s"], "bytes": counted["bytes"] / most["bytes/s"]}
+            parts = {f"part of {key}": 1e3 * value / ms for key, value in floor.items()}
+            results.append({"net": net, "precision": policy, "batch": asked.batch, "ms": ms, **parts, "work": counted})
+            print(json.dumps(results[-1]), flush=True)
+            save(out, {**about(), "ceilings": most}, results)
 
 
-def theirs(name, batch):
-    """The documented loop, as it is and with its nets compiled, one step a call."""
-    loop, device = import_module(f"torch_ref.documented.{name}"), "cuda" if torch.cuda.is_available() else "cpu"
-    family, _, data, key = prepared(name, batch, 1)
-    draws = family.draw(key, pairs.at(data, 0))
-    given = loop.arguments(*pairs.to_torch(family, (pairs.at(data, 0), draws)))
-    *kept, noise = (x.to(device) for x in given)
-    wait = lambda _: torch.cuda.synchronize() if device == "cuda" else None
-    sides = {}
-    for side, mode in [("torch eager", None), ("torch compiled", "default"), ("torch cudagraphs", "reduce-overhead")]:
-        twin = find.twin(name)(**loop.matches).to(device)
-        for net in list(twin._modules) if mode else ():
-            setattr(twin, net, torch.compile(getattr(twin, net), mode=mode))
-
-        def call(twin=twin):
-            loop.train(twin, ((*kept, torch.randn_like(noise)) for _ in range(STEPS)))
-
-        try:
-            call()
-            sides[side] = call, wait, STEPS
-        except Exception as error:  # a mode that this build of torch cannot run is told, not hidden
-            print(f"{name}, {side}: {type(error).__name__}: {str(error).splitlines()[0]}", flush=True)
-    return sides
+def profile(asked, out):
+    """The kernels that a training step spends its time in."""
+    results = []
+    for name in asked.families:
+        for policy in asked.policies:
+            family, txs, data, key = prepared(name, asked.batch, asked.scan, policy, stacked=True)
+            with precision.scope(policy):
+                run = parallel.jit(parallel.many(partial(core.step, family, txs)))
+                state, _ = run(jax.jit(partial(core.init, family, txs))(key), data, key)
+                found = kernels(partial(run, state, data, key), asked.scan)
+            results.append({"family": name, "precision": policy, "ms a step": found})
+            print(name, policy, *(f"\n  {ms:8.3f}  {kernel}" for kernel, ms in list(found.items())[:12]), flush=True)
+            save(out, {**about(), "batch": asked.batch}, results)
 
 
-def profile(name, batch, scan):
-    """What the compiler says of one step."""
-    family, txs, data, key = prepared(name, batch, scan)
-    return work(family, txs, pairs.at(data, 0), key)
-
+PARTS = {
+    "parity": agree, "speed": speed, "sampling": sample, "fleet": fleet, "roofline": roofline, "profile": profile
+}  # fmt: skip
 
 if __name__ == "__main__":
     main()

@@ -3,7 +3,8 @@
 y = conv(x, w) is one half of the trilinear form T(x, w, g) = <conv(x, w), g>. Its partial derivatives are conv (by g),
 conv_input (by x: the transposed convolution) and conv_weight (by w), and the derivative of any of them is made of the
 other two. So gradients of every order stay in the one form that is fast on a CPU, also inside lax.scan, where the form
-that the compiler derives is 10 to 80 times slower. Kernels keep torch's layout: w is (O, C / groups, kh, kw) for conv;
+that the compiler derives is 10 to 80 times slower. Elsewhere the three are the compiler's own convolution and its two
+transposes, which a GPU's library has kernels for. Kernels keep torch's layout: w is (O, C / groups, kh, kw) for conv;
 the same array is ConvTranspose2d's weight for conv_input. Being custom_vjp, all three refuse forward mode.
 """
 
@@ -31,9 +32,23 @@ def canonical(x, kernel, pads, stride=(1, 1), dilation=(1, 1), **groups):
     return lax.conv_general_dilated(x, kernel, stride, pads, rhs_dilation=dilation, dimension_numbers=layout, **groups)
 
 
+def native(x, w, how, size=(None, None)):
+    """The compiler's own, of the first rows and columns: linear in x and in w, and transposable in both."""
+    pads = [(n, n) for n in how.padding]
+    form = dict(dimension_numbers=("NHWC", "OIHW", "NHWC"), feature_group_count=how.groups, rhs_dilation=how.dilation)
+    return lax.conv_general_dilated(x, w, how.stride, pads, **form)[:, : size[0], : size[1]]
+
+
+def by_hand():
+    """Whether this backend is given the canonical forms."""
+    return jax.default_backend() == "cpu"
+
+
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def conv(x, w, how):
     """x (N, H, W, C), w (O, C / groups, kh, kw) -> (N, h, w, O)."""
+    if not by_hand():
+        return native(x, w, how)
     s, p, d, groups = how
     return canonical(x, w.transpose(2, 3, 1, 0), [(n, n) for n in p], s, d, feature_group_count=groups)
 
@@ -41,6 +56,9 @@ def conv(x, w, how):
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv_input(g, w, how, size):
     """g (N, h, w, O) -> (N, *size, C), as stride-1 convolutions, one for each phase of the output, interleaved."""
+    if not by_hand():
+        x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[1] * how.groups), g.dtype)
+        return jax.linear_transpose(lambda x: native(x, w, how, g.shape[1:3]), x)(g)[0]
     s = how.stride
     if s == (1, 1):
         return phase(g, w, how, size, (0, 0))
@@ -77,6 +95,9 @@ def line(kernel, length, size, start, s, p, d):
 def conv_weight(x, g, how, k):
     """x (N, H, W, C), g (N, h, w, O) -> (O, C / groups, *k): channels play the batch, the batch plays the channels,
     stride and dilation change places."""
+    if not by_hand():
+        w = jax.ShapeDtypeStruct((g.shape[3], x.shape[3] // how.groups, *k), x.dtype)
+        return jax.linear_transpose(lambda w: native(x, w, how, g.shape[1:3]), w)(g)[0]
     s, p, d, groups = how
     reach = [(g.shape[1 + i] - 1) * s[i] + (k[i] - 1) * d[i] + 1 for i in (0, 1)]
     pads = [(p[i], reach[i] - x.shape[1 + i] - p[i]) for i in (0, 1)]
