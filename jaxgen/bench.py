@@ -83,12 +83,7 @@ def measure(name, sides, rounds, seconds, scan=1, agreed=AGREED["float32"]):
             del sides[side]
     if not all(np.allclose(x, losses["torch"], rtol=agreed) for x in losses.values()):
         raise UserError(f"{name}: the sides do not agree before they are timed: {losses}.")
-    once = {side: run(2 * scan)[0] for side, run in sides.items()}
-    counts = {side: max(1, round(seconds / once[side] / scan)) * scan for side in sides}
-    times: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(rounds):
-        for side, run in sides.items():
-            times[side].append(1e3 * run(counts[side])[0])
+    times = alternate(sides, rounds, seconds, scan)
     quartiles = {side: np.percentile(x, (25, 50, 75)).tolist() for side, x in times.items()}
     best = min((side for side in sides if side in THEIRS), key=lambda side: quartiles[side][1])
     ratios = {side: [t / x for t, x in zip(times[best], times[side], strict=True)] for side in sides}
@@ -99,6 +94,17 @@ def measure(name, sides, rounds, seconds, scan=1, agreed=AGREED["float32"]):
         "ratio": {side: float(np.median(x)) for side, x in ratios.items()},
         "losses": losses,
     }
+
+
+def alternate(sides, rounds, seconds, scan):
+    """{side: milliseconds a step in each round}."""
+    once = {side: run(2 * scan)[0] for side, run in sides.items()}
+    counts = {side: max(1, round(seconds / once[side] / scan)) * scan for side in sides}
+    times: dict[str, list[float]] = {side: [] for side in sides}
+    for _ in range(rounds):
+        for side, run in sides.items():
+            times[side].append(1e3 * run(counts[side])[0])
+    return times
 
 
 def contestants(name, batch, scan, compiled=False, policy="float32") -> dict[str, Callable]:

@@ -64,7 +64,10 @@ class Loop:
         self.read = time.perf_counter()
 
     def dispatch(self, count):
-        """The next steps are on their way; then the numbers of those before are read."""
+        """The next steps are on their way; then the numbers of those before are read, or first, where they are there: a
+        GPU's host is busy with a loop until it ends, and would take the next one's time for nothing."""
+        if self.flying and all(x.is_ready() for x in jax.tree.leaves(self.flying[-1])):
+            self.land()
         xs = self.source(self.step, count)
         self.state, told = self.call(self.state, xs, (np.int32(count), self.rest))
         before, self.flying = self.flying, (self.step, count, told)

@@ -31,6 +31,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=list(PARTS))
     parser.add_argument("--families", nargs="+", default=FAMILIES)
+    parser.add_argument("--nets", nargs="+", default=list(NETS))
     parser.add_argument("--policies", nargs="+", default=["tf32", "bf16"])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--scan", type=int, default=50)
@@ -75,41 +76,50 @@ def fleet(asked, out):
     results = []
     for name in asked.families:
         family, txs, data, key = prepared(name, asked.batch, asked.scan, stacked=True)
-        run, ms = parallel.many(partial(core.step, family, txs)), {}
+        run, calls = jax.vmap(parallel.many(partial(core.step, family, txs))), {}
         for count in (1, asked.runs):
             keys = jax.vmap(jax.random.key)(jnp.arange(count))
             each = jax.tree.map(lambda x, count=count: jnp.broadcast_to(x, (count, *x.shape)) + 0, data)
-            held = jax.jit(jax.vmap(partial(core.init, family, txs)))(keys)
-            ms[count] = timed(parallel.jit(jax.vmap(run)), held, each, keys, asked) / asked.scan
+            state = jax.jit(jax.vmap(partial(core.init, family, txs)))(keys)
+            calls[count] = begun(parallel.jit(run), state, each, keys)
+        ms = {count: timed(call, asked) for count, call in calls.items()}
         results.append({"family": name, "ms a step": ms, "cost": ms[asked.runs] / ms[1]})
         print(json.dumps(results[-1]), flush=True)
         save(out, {**about(), "batch": asked.batch}, results)
 
 
-def timed(run, state, data, key, asked):
-    """Milliseconds a call; the state is donated."""
+def begun(run, state, data, key):
+    """Some steps as a call without arguments that goes on with the state, which is donated; it was called once."""
     held = [state]
 
     def call():
         held[0], metrics = run(held[0], data, key)
         return metrics
 
-    return 1e3 * clock(call, jax.block_until_ready, asked.seconds * asked.rounds)
+    jax.block_until_ready(call())
+    return call
+
+
+def timed(call, asked):
+    """Milliseconds a step."""
+    return 1e3 * clock(call, jax.block_until_ready, asked.seconds * asked.rounds) / asked.scan
 
 
 def roofline(asked, out):
     """Training steps of the nets of diffusion at a large batch, beside the machine's rates."""
     most, results = ceilings(), []
-    for net, size in NETS.items():
+    for net in asked.nets:
         for policy in asked.policies:
-            family = Functional(find.family("ddpm")(size=32, channels=3, net=net, **size), precision.compute(policy))
+            family = Functional(
+                find.family("ddpm")(size=32, channels=3, net=net, **NETS[net]), precision.compute(policy)
+            )
             txs, key = family.optimizers(), jax.random.key(0)
             data = {"image": jax.random.uniform(key, (asked.scan, asked.batch, 32, 32, 3), minval=-1.0)}
             with precision.scope(policy):
                 counted = work(family, txs, jax.tree.map(lambda x: x[0], data), key)
                 run = parallel.jit(parallel.many(partial(core.step, family, txs)))
                 state = jax.jit(partial(core.init, family, txs))(key)
-                ms = timed(run, state, data, key, asked) / asked.scan
+                ms = timed(begun(run, state, data, key), asked)
             floor = {"flops": counted["flops"] / most[f"{policy} flop/s"], "bytes": counted["bytes"] / most["bytes/s"]}
             parts = {f"part of {key}": 1e3 * value / ms for key, value in floor.items()}
             results.append({"net": net, "precision": policy, "batch": asked.batch, "ms": ms, **parts, "work": counted})
