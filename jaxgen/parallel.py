@@ -70,10 +70,12 @@ def run(way, fn, axis=0, **kwargs):
     return jit(fn, **kwargs) if way == "jit" else {"sharded": sharded, "pmap": pmap}[way](fn, axis, **kwargs)
 
 
-def upto(fn):
+def upto(fn, block=1):
     """As many steps as the call says: `batches` may be longer, `rest` is (how many, what `fn` is given). The compiler
     never learns the number, so there is one program, and the bits do not depend on how a run is cut into calls. The
-    metrics keep the length of `batches`; those of steps that were not made are zero."""
+    metrics keep the length of `batches`; those of steps that were not made are zero.
+
+    Before each turn of such a loop a GPU's host asks the device whether to go on: so many steps make one turn."""
 
     def run(state, batches, rest):
         count, rest = rest
@@ -86,9 +88,20 @@ def upto(fn):
             state, metrics = fn(state, at(i), rest)
             return state, jax.tree.map(lambda all, one: all.at[i].set(one), told, metrics)
 
-        return jax.lax.fori_loop(0, count, body, (state, told))
+        def turn(i, carry):
+            return jax.lax.fori_loop(0, block, lambda k, carry: body(i * block + k, carry), carry)
+
+        carry, made = (state, told), 0
+        if block > 1:
+            carry, made = jax.lax.fori_loop(0, count // block, turn, carry), count // block * block
+        return jax.lax.fori_loop(made, count, body, carry)
 
     return run
+
+
+def block(deterministic=False):
+    """Steps of a turn of `upto`. Where a run is to give the same bits wherever it is cut, all steps are one program."""
+    return 32 if jax.default_backend() == "gpu" and not deterministic else 1
 
 
 def many(fn):

@@ -114,13 +114,14 @@ class Setup:
     def call(self, source):
         """Several steps in one call, on however many devices: (state, what `source` gives, (count, rest)) -> state,
         (metrics of each step, {net: whether all its arrays are finite})."""
-        one = partial(self.fed, source)
+        deterministic = self.options["deterministic"]
+        steps = parallel.upto(partial(self.fed, source), parallel.block(deterministic))
 
         def several(state, xs, rest):
-            state, metrics = parallel.upto(one)(state, xs, rest)
+            state, metrics = steps(state, xs, rest)
             return state, (metrics, finite(state))
 
-        return parallel.run(self.plan.way, several, axis=1, deterministic=self.options["deterministic"])
+        return parallel.run(self.plan.way, several, axis=1, deterministic=deterministic)
 
     def placed(self, tree):
         """On the device, or on each of them."""

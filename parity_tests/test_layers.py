@@ -6,11 +6,13 @@ A case is the text of a constructor, torch's shape of the input, and what is don
 from itertools import product
 from random import Random
 
+import jax
 import numpy as np
 import pytest
 from layer_pairs import compare
 
 from jaxgen import nn
+from jaxgen.nn import convolutions as forms
 
 
 def ties(x):
@@ -170,3 +172,16 @@ def test_every_layer_is_here():
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case[0]} {case[1]}")
 def test_layer_is_torchs(case):
     compare(*case)
+
+
+CONVOLUTIONS = [case for case in CASES if case[0].startswith("Conv")]
+SOME = [pytest.param(case, marks=[pytest.mark.slow] * (i % 8 != 0)) for i, case in enumerate(CONVOLUTIONS)]
+
+
+@pytest.mark.parametrize("case", SOME, ids=lambda case: f"{case[0]} {case[1]}")
+def test_the_compilers_own_convolution_is_torchs(case, monkeypatch):
+    """What a GPU is given."""
+    monkeypatch.setattr(forms, "by_hand", lambda: False)
+    jax.clear_caches()  # the choice is made while a program is traced
+    compare(*case)
+    jax.clear_caches()

@@ -27,7 +27,15 @@ def loop(run, state, batches, root):
     return state, jax.tree.map(lambda *x: np.stack(x), *trace)
 
 
+def turns(step, block):
+    """The tool's loop; of the three steps two make a turn, and one is left."""
+    run = parallel.jit(parallel.upto(step, block))
+    return lambda state, batches, root: run(state, batches, (np.int32(STEPS), root))
+
+
 WAYS = {
+    "upto": lambda step: turns(step, 1),
+    "upto in turns of two": lambda step: turns(step, 2),
     "sharded": lambda step: partial(loop, parallel.sharded(step)),
     "pmap": lambda step: partial(loop, parallel.pmap(step)),
     "many": lambda step: parallel.jit(parallel.many(step)),

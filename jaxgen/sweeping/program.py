@@ -61,7 +61,8 @@ class Runs:
     def call(self):
         """Several steps of all runs: (state, `given`, (count, `rest`)) -> state, metrics (runs, steps)."""
         one = lambda state, x, rest: self.of(rest["values"]).fed(self.source, state, x, rest)
-        return self.side_by_side(parallel.upto(one), (0, 0, (None, {"root": 0, "values": 0, "data": None})))
+        steps = parallel.upto(one, parallel.block(self.setup.options["deterministic"]))
+        return self.side_by_side(steps, (0, 0, (None, {"root": 0, "values": 0, "data": None})))
 
     def settle(self):
         """(state, kept, fine, step) -> state. A run that is not finite goes back to `kept`, as it was at `step`; one
