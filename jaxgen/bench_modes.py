@@ -19,6 +19,7 @@ from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional, named
 from jaxgen.objectives import Name
 from jaxgen.run import provenance
+from jaxgen.statistics import half_width
 
 DATA = {"ring": modes.ring, "grid": modes.grid}
 # bce_half, documented and documented_half are the game of bce: its loss halved, or rounded elsewhere
@@ -122,15 +123,8 @@ def even(data, key):
 BOUNDS = {"the data": lambda data, key: data.sample(key, modes.SAMPLES), "even dust": even}
 
 
-def interval(values):
-    """-> mean, half the width of the 95 % interval of Student (1908)."""
-    values = np.asarray(values, np.float64)
-    quantile = needs("scipy.stats", "demo").t.ppf(0.975, len(values) - 1)
-    return float(values.mean()), float(quantile * values.std(ddof=1) / len(values) ** 0.5)
-
-
 def told(result, key):
-    mean, half = (UNITS[key] * x for x in interval(result[key]))
+    mean, half = (UNITS[key] * x for x in half_width(result[key]))
     digits = 2 if key == "kl" else 1
     return f"{mean:.{digits}f} ± {half:.{digits}f}"
 

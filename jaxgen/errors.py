@@ -2,6 +2,7 @@
 
 import importlib
 from contextlib import contextmanager
+from typing import get_args
 
 
 class UserError(ValueError):
@@ -41,6 +42,12 @@ def writing(path):
 
 class MissingExtra(UserError):
     """A package that one of our extras installs is not there."""
+
+
+def one_of(name, value, choices):
+    """Refuses what is none of a Literal's values."""
+    if value not in get_args(choices):
+        raise UserError(f"{name}: expected one of {', '.join(map(str, get_args(choices)))}, got {value!r}.")
 
 
 def needs(module, extra):

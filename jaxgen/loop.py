@@ -13,6 +13,7 @@ from jaxgen.progress import Bar, Clock, duration, losses
 from jaxgen.setup import finite
 
 SAVE = 120.0  # seconds between two checkpoints, where no number of steps is given
+GRID = 64  # samples of a grid; of many classes more, which are made so many in a call: all at once may not fit
 
 
 class Loop:
@@ -143,8 +144,8 @@ class Loop:
         """The same noise each time; of classes a row each."""
         with self.clock("pictures"):
             rows = sampling.class_rows(self.family)
-            count = sampling.COLUMNS * rows if rows else 64
-            images = sampling.images(self.family, *self.sampled, count, seed=self.plan.seed, batch=count)
+            count = sampling.COLUMNS * rows if rows else GRID
+            images = sampling.images(self.family, *self.sampled, count, seed=self.plan.seed, batch=min(count, GRID))
             with writing(self.folder.folder):
                 pictures.grid(images, self.folder.folder / "samples" / f"step_{self.step:06d}.png", rows=rows)
 

@@ -1,5 +1,7 @@
 """What the two players of a GAN minimise, found by name: losses of the discriminator's logits, (N,) each, and of their
-slopes along images. `discriminator` and `generator` are a turn of either player, for any nets."""
+slopes along images. `discriminator` and `generator` are a turn of either player, for any nets.
+
+A family of this game has the nets `gen` and `disc`, and what `settle` gives it."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
@@ -8,7 +10,8 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen import nn
-from jaxgen.errors import UserError
+from jaxgen.core import Player
+from jaxgen.errors import UserError, one_of
 
 Name = Literal[
     "bce", "bce_half", "documented", "documented_half", "saturating", "least_squares", "hinge", "wasserstein_gp", "r1",
@@ -28,7 +31,47 @@ class Objective(NamedTuple):
 
 
 def named(name):
+    one_of("objective", name, Name)
     return globals()[name]
+
+
+def settle(family, objective, turns, reuse, order, penalty):
+    """The arguments of the game, as attributes of a family."""
+    check(turns, penalty)
+    one_of("objective", objective, Name)
+    one_of("order", order, Order)
+    family.objective, family.reuse, family.penalty = objective, reuse, penalty
+    family.turns, family.simultaneous = turns or named(objective).turns, order == "simultaneous"
+
+
+def players(family, moves=()):
+    """`moves`: the nets with statistics. The generator's forward is the same in both turns, so its own count once, as
+    do those of the discriminator where both play at once."""
+    of = lambda name: tuple(net for net in moves if net == name)
+    return {
+        "disc": Player(trains=("disc",), moves=of("disc"), times=family.turns, reuse=family.reuse),
+        "gen": Player(trains=("gen",), moves=of("gen") if family.simultaneous else moves),
+    }
+
+
+def draw(family, key, batch, *shape):
+    """The noise of the generator, `shape` a row, and what the penalty draws."""
+    rows = batch["image"].shape[0]
+    draws = {"z": jax.random.normal(key, (rows, *shape))}
+    if named(family.objective).mixes:
+        draws["alpha"] = jax.random.uniform(jax.random.fold_in(key, 1), (rows,))
+    return draws
+
+
+def disc_loss(family, critic, real, fake, draws):
+    """A turn of a family's discriminator, the fakes held."""
+    given = family.disc, critic, real, fake, draws.get("alpha"), family.penalty
+    return discriminator(named(family.objective), *given)
+
+
+def gen_loss(family, critic, real, fake):
+    """A turn of its generator."""
+    return generator(named(family.objective), family.disc, critic, real, fake)
 
 
 def discriminator(objective, net, critic, real, fake, alpha=None, weight=10.0):
@@ -49,16 +92,11 @@ def generator(objective, net, critic, real, fake):
     return loss, {"gen_loss": loss}
 
 
-def draws(objective, key, rows):
-    """What the penalty of a step draws."""
-    return {"alpha": jax.random.uniform(jax.random.fold_in(key, 1), (rows,))} if objective.mixes else {}
-
-
 def check(turns, penalty, least=0):
     if turns < least:
         own = "" if least else ", or 0 for the objective's own"
         raise UserError(f"turns: expected at least 1{own}, got {turns}.")
-    if penalty < 0:
+    if not penalty >= 0:
         raise UserError(f"penalty: expected a weight of at least 0, got {penalty}.")
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,21 +37,29 @@ def grid(images: np.ndarray, path, columns: int | None = None, gap: int = 2, row
 
 def curves(log, path) -> Path | None:
     """log.jsonl -> one panel a metric; what was found on held-out data stands beside it."""
-    figure = needs("matplotlib.figure", "plots")
     lines = [json.loads(line) for line in Path(log).read_text().splitlines()]
-    names = sorted(
-        {key.removeprefix("test_") for line in lines for key in line} - {"step", "seconds"}, key=losses_first
-    )
+    return panels(lines, path, partial(draw, lines=lines))
+
+
+def panels(lines, path, fill, legend=False) -> Path | None:
+    """A panel each metric of these lines, losses first, with what `fill(axes, name)` draws; `legend`: one of all."""
+    figure = needs("matplotlib.figure", "plots")
+    names = {key.removeprefix("test_") for line in lines for key in line} - {"step", "seconds"}
     if not names:
         return None
     columns = min(4, len(names))
     rows = -(-len(names) // columns)
-    sheet = figure.Figure(figsize=(4.2 * columns, 3 * rows), layout="constrained")
-    panels = np.atleast_1d(sheet.subplots(rows, columns)).ravel()
-    for axes, name in itertools.zip_longest(panels, names):
+    sheet = figure.Figure(figsize=(4.2 * columns, 3 * rows + 0.3 * legend), layout="constrained")
+    places = np.atleast_1d(sheet.subplots(rows, columns)).ravel()
+    for axes, name in itertools.zip_longest(places, sorted(names, key=losses_first)):
         axes.set_visible(name is not None)
         if name:
-            draw(axes, name, lines)
+            fill(axes, name)
+            axes.set(title=name.replace("_", " "), xlabel="step")
+            axes.grid(alpha=0.3)
+            axes.spines[["top", "right"]].set_visible(False)
+    if legend:
+        sheet.legend(*places[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     sheet.savefig(path, dpi=120)
     return Path(path)
 
@@ -62,9 +71,6 @@ def draw(axes, name, lines):
         if seen:
             mark = "." if len(seen) < 30 else None
             axes.plot(*zip(*seen, strict=True), linewidth=1.2, label=told, marker=mark)
-    axes.set(title=name.replace("_", " "), xlabel="step")
-    axes.grid(alpha=0.3)
-    axes.spines[["top", "right"]].set_visible(False)
     if len(axes.lines) > 1:
         axes.legend(frameon=False)
 

@@ -7,7 +7,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, overload
 
 import jax
 import jax.numpy as jnp
@@ -40,7 +40,7 @@ def sample(
     count: int | None = None,  # how many images; else 64, of classes 8 each, with frames 8
     seed: int = 0,  # of the noise; that of image i is the same for every count and batch
     batch: int = 100,  # how many are made in a call, over all devices
-    weights: Literal["averaged", "raw", "best"] = "averaged",  # of a run; averaged: where there are some
+    weights: sources.Weights = "averaged",  # of a run; averaged: where there are some
     out: str | Path | None = None,  # FILE.png (a grid), FILE.npz (array `image`) or a FOLDER; else samples/seed_S.png
     family: str | None = None,  # whose weights a file from elsewhere holds; the family's arguments become options
     frames: int = 0,  # of each image on its way from noise: a row of the grid, array `frames`; else frames_S.png

@@ -9,9 +9,9 @@ import io
 import itertools
 import tokenize
 from difflib import get_close_matches
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_origin
 
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, one_of
 
 
 def parameters(cls, loop) -> dict[str, inspect.Parameter]:
@@ -73,10 +73,15 @@ def resolve(cls, loop, given: dict[str, Any]) -> dict[str, Any]:
     values = defaults(cls, loop, choose(cls, given.get("recipe"), given.get("data")))
     if "epochs" in given and "steps" not in given:
         values["steps"] = None  # a length that is given replaces the recipe's, whichever way that is counted
-    for name, value in given.items():
-        if get_origin(known[name].annotation) is Literal and value not in get_args(known[name].annotation):
-            raise UserError(f"{name}: expected one of {', '.join(get_args(known[name].annotation))}, got {value!r}.")
+    choices(known, given)
     return checked(values | given)
+
+
+def choices(known, given):
+    """Refuses a value that is none of its parameter's choices."""
+    for name, value in given.items():
+        if get_origin(known[name].annotation) is Literal:
+            one_of(name, value, known[name].annotation)
 
 
 def nearest(name, known, dash=""):

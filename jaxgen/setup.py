@@ -15,8 +15,9 @@ from jaxgen.plan import Plan
 def build(name: str, options: dict[str, Any], compute=None) -> Functional:
     """The family of a name or a path, with those of the options that are its constructor's."""
     cls = find.family(name)
-    lists = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.of(cls.__init__, options).items()}
-    return Functional(cls(**lists), compute)
+    given = {key: tuple(x) if isinstance(x, list) else x for key, x in settings.of(cls.__init__, options).items()}
+    settings.choices(settings.signature(cls.__init__), given)
+    return Functional(cls(**given), compute)
 
 
 class Setup:
@@ -61,17 +62,23 @@ class Setup:
             players, got = ", ".join(self.family.players), ", ".join(self.own)
             raise UserError(f"optimizers: expected one for each of {players}, got {got}.")
         own = self.own or self.family.optimizers(**settings.of(find.family(self.name).optimizers, self.options))
-        decays = self.options["schedule"] != "constant"
-        steps = (self.decay_ends or self.plan.steps) if decays else 0
         keys = ("clip", "schedule", "warmup")
-        return optim.build(self.family, own, steps=steps, **{key: self.options[key] for key in keys})
+        return optim.build(self.family, own, steps=self.ends, **{key: self.options[key] for key in keys})
+
+    @property
+    def ends(self):
+        """The step at which the rates have decayed. Where none decays, the data are not asked how long a run is."""
+        decays = self.options["schedule"] != "constant"
+        return (self.decay_ends or self.plan.steps) if decays else 0
 
     def check(self):
         """What cannot be is said before anything is written."""
         rows = self.options["batch"] // self.options["accumulate"]
         if self.family.normalises and rows < 2:
-            what = "BatchNorm needs at least 2 rows to normalise by"
-            raise UserError(f"batch {self.options['batch']}: {what}, got {rows} at a time. Set --batch.")
+            why = "BatchNorm's statistics of a single image are no training"
+            raise UserError(
+                f"batch {self.options['batch']}: expected at least 2 rows at a time, got {rows}: {why}. Set --batch."
+            )
         if self.options["tensorboard"]:
             needs("tensorboardX", "tensorboard")
         return self.plan, self.txs, self.test, [averages.exponent(width) for width in self.options["ema_widths"]]

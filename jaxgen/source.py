@@ -10,7 +10,7 @@ import numpy as np
 from jax.extend.core import Var
 
 from jaxgen import find, settings, snapshots, weights
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, one_of
 from jaxgen.functional import Functional
 from jaxgen.run import Run
 from jaxgen.setup import build
@@ -30,8 +30,7 @@ def opened(
     source: str | Path, which: Weights, family: str | None, arguments: dict[str, Any], width: float | None = None
 ) -> Source:
     """`source` is the folder of a run, FILE, NET=FILE, or several of these joined by commas."""
-    if which not in ("averaged", "raw", "best"):
-        raise UserError(f"weights: expected averaged, raw or best, got {which!r}.")
+    one_of("weights", which, Weights)
     if width is not None and (which != "averaged" or is_files(source)):
         raise UserError(f"ema_width {width}: is of an average that a run has stored; {source}, {which}, is none.")
     if is_files(source):

@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxgen import axis, nn
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, one_of
 
 Name = Literal["bernoulli", "continuous_bernoulli", "gaussian", "gaussian_learned", "documented"]
 NEAR = 1.0  # below it a logit is near zero, where the usual formulas are differences of large numbers
@@ -26,6 +26,7 @@ class Likelihood(NamedTuple):
 
 
 def named(name):
+    one_of("likelihood", name, Name)
     return globals()[name]
 
 
@@ -105,7 +106,8 @@ def divergence(mu, logvar):
 
 
 def loss(family, x, draws):
-    """-> minus the bound in nats an image, and its parts; x is what the encoder sees."""
+    """-> the loss in nats an image, and its parts; x is what the encoder sees. Where beta is 1 and no nats are free, it
+    is minus the bound on the evidence."""
     mu, logvar = family.vae.encode(x)
     eps = draws["eps"].reshape(x.shape[0], -1, family.latent)
     z, rec = decoded(family, x, mu, logvar, eps)
@@ -159,6 +161,7 @@ def bound(family, x, eps):
 
 def check(family, **widths):
     """The arguments, before anything is built."""
+    named(family.likelihood)
     least = {"size": 1, "channels": 1, "latent": 1, "importance": 1, "beta": 0, "beta_warmup": 0, "free_bits": 0}
     for name, bottom in least.items():
         if not getattr(family, name) >= bottom:

@@ -14,6 +14,7 @@ from jaxgen.errors import UserError
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
 
+NAMES = ", ".join(objectives.Name.__args__)
 PENALISED = [name for name in objectives.Name.__args__ if objectives.named(name).penalty]
 
 
@@ -201,6 +202,12 @@ def test_the_norm_of_zero_has_the_gradient_zero():
         ("dcgan", {"turns": -1}, "turns: expected at least 1, or 0 for the objective's own, got -1."),
         ("wgan_gp", {"turns": 0}, "turns: expected at least 1, got 0."),
         ("mlp_gan", {"penalty": -1.0}, "penalty: expected a weight of at least 0, got -1.0."),
+        ("cgan", {"penalty": np.nan}, "penalty: expected a weight of at least 0, got nan."),
+        ("mlp_gan", {"order": "simultanous"}, "order: expected one of alternating, simultaneous, got 'simultanous'."),
+        *(
+            ("dcgan", {"objective": name, "turns": 2}, f"objective: expected one of {NAMES}, got {name!r}.")
+            for name in ("hing", "draw")  # nothing, and what is none
+        ),
         ("projection_gan", {"size": 12}, "size: expected 8, 16, 32, 64, ..., got 12."),
     ],
 )

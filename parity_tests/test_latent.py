@@ -280,6 +280,7 @@ BAD = [
     (["RUN", "interpolate", "--step", "3"], "unknown option --step. Did you mean --steps?"),
     (["RUN", "interpolate", "--path", "round"], "invalid choice 'round'"),
     (["RUN", "interpolate", "--steps", "1"], "steps: expected at least 2, got 1."),
+    (["RUN", "interpolate", "--count=-3"], "count: expected at least 1, got -3."),
     (["RUN", "interpolate", "--out", "x.jpg"], "x.jpg: expected FILE.png, FILE.npz or a FOLDER"),
     (["RUN", "encode", "--out", "x.png"], "x.png: expected FILE.npz."),
     (["RUN", "encode", "--count", "0"], "count: expected at least 1, got 0."),
@@ -338,6 +339,15 @@ def test_help(capsys):
     assert "widths of the encoder" in capsys.readouterr().out
     for name in ACTIONS:
         assert getattr(latent, name).__doc__
+
+
+def test_at_most_so_many():
+    """What is refused is what would be drawn, not what was asked for: a sheet has 1,024 images."""
+    saved("vae", channels=1)
+    given = own(80)  # of which 72 are there
+    assert latent.reconstruct("vae.safetensors", "a.png", count=2000, **given)["error"].shape == (72,)
+    assert latent.interpolate("vae.safetensors", "b.png", count=2000, steps=3, **given)["frames"].shape[:2] == (36, 3)
+    assert latent.traverse("vae.safetensors", "c.png", rows=2000, steps=3, **given)["frames"].shape[:2] == (3, 3)
 
 
 def test_sheets():

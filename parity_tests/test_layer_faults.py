@@ -14,7 +14,8 @@ from test_layer_float32 import compare_float32
 from jaxgen import nn
 
 layer, loss = compare, partial(test_losses.compare, order=1, reduction="mean")
-PACKAGE = [nn, *(import_module(f"jaxgen.nn.{file}") for file in ("convolutions", "linear", "norms", "spatial"))]
+FILES = "autocast", "convolutions", "linear", "norms", "spatial"
+PACKAGE = [nn, *(import_module(f"jaxgen.nn.{file}") for file in FILES)]
 
 # what it is: (file, right, wrong, comparison, its arguments)
 FAULTS = {
@@ -33,21 +34,33 @@ FAULTS = {
     "layer norm's eps": (
         "norms", "normalized_shape, eps=1e-5", "normalized_shape, eps=1e-6", layer, "LayerNorm(8)", (3, 8)),
     "group norm's bias missing": (
-        "norms", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return (y if self.weight is None else"
-        " y * self.weight + self.bias)", "standardise(g, (1, 3), self.eps).reshape(x.shape)\n        return (y if"
-        " self.weight is None else y * self.weight)", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+        "sums", "y * scale + shift, (y", "y * scale, (y", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+    "group norm's scale and bias exchanged": (
+        "sums", "along.sum(0), plain.sum(0)", "plain.sum(0), along.sum(0)", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+    "group norm's mean held": ("sums", " - of(plain) - y", " - y", layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+    "group norm's second derivative cut": (
+        "sums", "y * scale + shift, (y", "y * scale + shift, (stop_gradient(y)",
+        layer, "GroupNorm(2, 6)", (2, 6, 3, 4)),
+    "batch norm's scale without its rows": (
+        "sums", "total(rows(g * kept[0]))[0]", "total(rows(g))[0]", layer, "BatchNorm2d(3)", (4, 3, 3, 5)),
+    "a bias that counts once": (
+        "sums", "sums = total(rows(g))[0] if", "sums = rows(g)[0].mean(0) if", layer, "Conv2d(3, 5, 1)", (2, 3, 5, 6)),
     "layer norm's affine laid out as NHWC": (
         "norms", "jnp.moveaxis(array[...], 0, -1)", "array[...].reshape(*self.shape[1:], -1)",
         layer, "LayerNorm((3, 4, 5))", (2, 3, 4, 5)),
     "variance in one pass": (
         "norms", "(centred**2).mean(axes, keepdims=True)",
         "(x**2).mean(axes, keepdims=True) - x.mean(axes, keepdims=True) ** 2",
+        compare_float32, "LayerNorm((16, 8, 8))", (4, 16, 8, 8)),
+    "group variance in one pass": (
+        "sums", "total(centred**2) / x.shape[1], groups, mean)",
+        "total(x**2) / x.shape[1], groups, mean) - of_group(total(x) / x.shape[1], groups, mean) ** 2",
         compare_float32, "GroupNorm(4, 16)", (4, 16, 8, 8)),
     "batch variance in one pass": (
         "norms", "axis.mean(average(centred**2))", "axis.mean(average(rows**2)) - mean**2",
         compare_float32, "BatchNorm2d(8)", (16, 8, 6, 5)),
     "a sum that runs over all rows": (
-        "norms", "blocks = gcd(x.shape[0], 256)", "blocks = 1", compare_float32, "BatchNorm2d(8)", (64, 8, 16, 16)),
+        "sums", "blocks = gcd(x.shape[0], BLOCKS)", "blocks = 1", compare_float32, "BatchNorm2d(8)", (64, 8, 16, 16)),
     "tanh for erf": (
         "activations", 'approximate="none"', 'approximate="tanh"', layer, "GELU()", (4, 8), test_layers.kinks),
     "slope": (

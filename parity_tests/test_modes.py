@@ -15,6 +15,7 @@ from test_scripts import ROOT, run
 from jaxgen import bench_modes, find, modes, parallel
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
+from jaxgen.statistics import half_width
 
 BOTH = pytest.mark.parametrize("data", [modes.ring, modes.grid], ids=["ring", "grid"])
 
@@ -110,7 +111,8 @@ def test_even_dust():
 
 def test_interval():
     """Of the numbers 1, 2, 3: t(0.975, 2) = 4.30265, and the deviation of the mean is 1 / sqrt(3)."""
-    assert bench_modes.interval([1, 2, 3]) == pytest.approx((2.0, 4.302653 / 3**0.5))
+    assert half_width([1, 2, 3]) == pytest.approx((2.0, 4.302653 / 3**0.5))
+    assert bench_modes.told({"quality": [0.1, 0.2, 0.3]}, "quality") == "20.0 ± 24.8"
 
 
 @pytest.mark.slow

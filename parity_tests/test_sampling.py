@@ -241,6 +241,37 @@ def test_an_unknown_option_is_refused(capsys):
     assert "channels of the largest maps" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(
+    "name, wrong",
+    [
+        ("dcgan", {"size": 48}),
+        ("dcgan", {"objective": "draws"}),
+        ("wgan_gp", {"critic": "documentd"}),
+        ("vae", {"binarize": "dynamc"}),
+    ],
+)
+def test_a_choice_that_there_is_not(name, wrong):
+    """A family is built of a file as it is trained."""
+    save(name, told=False)
+    (key, value), file = *wrong.items(), "vae.safetensors" if name == "vae" else "gen.safetensors"
+    with pytest.raises(UserError, match=f"{key}: expected one of .*, got {value!r}."):
+        jaxgen.sample(file, family=name, **find.family(name).small | wrong)
+    with pytest.raises(UserError, match="weights: expected one of averaged, raw, best, got 'beste'."):
+        jaxgen.sample(file, weights="beste")
+
+
+def test_a_grid_of_many_classes_is_made_in_parts(monkeypatch):
+    """All of its images at once may not fit where training does."""
+    made = []
+    count = lambda family, params, stats, count, seed, batch: made.append((count, batch)) or np.zeros((count, 8, 8, 1))
+    monkeypatch.setattr(sampling, "images", count)
+    for rows in (None, 5, 32):
+        monkeypatch.setattr(sampling, "class_rows", lambda family, rows=rows: rows)
+        given = dict(data="digits", size=8, hidden=(), latent=3, batch=8, steps=2, name=f"run{rows}", parallel="jit")
+        jaxgen.train("vae", grid_every=2, log_every=2, **given)
+    assert made == [(64, 64), (40, 40), (256, 64)]
+
+
 def test_images_that_are_not_finite(capsys):
     save("vae")
     arrays = weights.read("vae.safetensors")

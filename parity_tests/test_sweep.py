@@ -4,6 +4,7 @@ import os
 import signal
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -156,6 +157,19 @@ def test_a_run_that_is_taken_out_is_that_of_train(capsys):
     assert "index 4: runs/sweep has the runs 0 to 3." in told and "runs/one: is there already." in told
 
 
+@pytest.mark.usefixtures("as_a_user")
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_to_take_a_run_out_needs_no_data(schedule, monkeypatch, capsys):
+    """And it is said of a run that diverged."""
+    folder = jaxgen.sweep("vae", seeds=1, lr=(1e-3, np.inf), name="sweep", schedule=schedule, **TINY)
+    monkeypatch.setattr("jaxgen.data.load", lambda *given: pytest.fail("the data were loaded"))
+    capsys.readouterr()
+    for index, told in enumerate(("", "run 1 diverged at step 2; this is its state of step 0\n")):
+        taken = jaxgen.take(folder, index)
+        assert capsys.readouterr().out.split(")\n")[1] == told
+        assert checkpoint.latest(taken / "checkpoints") == (0 if told else 6)
+
+
 def like(folder):
     """The shapes of a sweep's states."""
     config = Run(folder).read()
@@ -210,9 +224,28 @@ def test_nothing_is_left_when_all_diverge(capsys):
     assert folders.diverged(Run("lost")) == [2, 2, 2, 2] and len(Run("lost").lines) == 2
 
 
+@pytest.mark.usefixtures("as_a_user")
+@pytest.mark.parametrize("due", ["save_every", "eval_every"])
+def test_all_diverge_before_the_first_line_of_the_log(due):
+    more = {"log_every": 10, "steps": 12, "eval_every": 12, due: 2}
+    for _ in range(2):
+        with pytest.raises(Diverged, match="all runs diverged. Try a lower --lr"):
+            jaxgen.sweep("vae", seeds=2, lr=(np.inf,), name="lost", **TINY | more)
+    page = Path("lost/report.md").read_text()
+    assert "run 1 (seed 1, lr inf) diverged at step 2." in page and "curves.png" not in page
+    assert not Path("lost/curves.png").exists()
+
+
 def test_mean_and_interval():
     """Of 1, 2, 3: 2 ± 4.303 / sqrt(3), by Student's table."""
     assert report.interval([1.0, 2.0, 3.0]) == "2 ± 2.5" and report.interval([5.0]) == "5" and report.interval([]) == ""
+    assert report.interval([1.0, np.nan, 2.0, 3.0]) == "2 ± 2.5" and report.interval([np.nan]) == ""
+
+
+def test_a_loss_that_is_not_finite_is_not_the_best():
+    folder = SimpleNamespace(config={"family": "vae"})
+    found = [report.Result(i, {"seed": i}, {"test_loss": x}, None) for i, x in enumerate((np.nan, 3.0, 2.0, np.inf))]
+    assert report.best(folder, found).number == 2 and report.best(folder, found[:1]) is None
 
 
 BAD = [

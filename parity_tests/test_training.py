@@ -235,6 +235,8 @@ BAD = [
      "divisible by 4 devices. Use 4, or --parallel jit."),
     (["train", "vae", "--data", "digits", "--batch", "12", "--accumulate", "8", "--parallel", "jit"],
      "batch 12 is not divisible by 8 accumulated parts. Use 8."),
+    (["train", "dcgan", "--data", "digits", "--batch", "4", "--accumulate", "4", "--parallel", "jit"],
+     "batch 4: expected at least 2 rows at a time, got 1: BatchNorm's statistics of a single image are no training."),
     (["train", "vae", "--data", "float.npz"], "expected uint8 0..255 or float 0..1, got float64 0 to 255."),
     (["train", "vae", "--data", "nan.npz"], "nan.npz: "),
     (["train", "vae", "--data", "labels.npz"], "expected 3 whole labels, got int64 (2,)."),

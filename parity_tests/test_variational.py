@@ -221,6 +221,7 @@ BAD = [
     (dict(beta_warmup=-1), "beta_warmup: expected at least 0, got -1."),
     (dict(free_bits=float("nan")), "free_bits: expected at least 0, got nan."),
     (dict(sigma=0.0), "sigma: expected more than 0, got 0.0."),
+    (dict(likelihood="draw"), "likelihood: expected one of bernoulli, .*, documented, got 'draw'."),
     (dict(importance=0), "importance: expected at least 1, got 0."),
     (dict(importance=2, beta=0.5), "importance 2: expected no beta, beta_warmup or free_bits beside it"),
     (dict(importance=2, free_bits=0.5), "importance 2: expected no beta, beta_warmup or free_bits beside it"),

@@ -1,11 +1,15 @@
 """What the two players of a GAN minimise, found by name: losses of the discriminator's logits, (N,) each, and of their
-slopes along images. `discriminator` and `generator` are a turn of either player, for any nets."""
+slopes along images. `discriminator` and `generator` are a turn of either player, for any nets.
+
+A family of this game has the nets `gen` and `disc`, and what `settle` gives it."""
 
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import torch
 from torch.nn import functional as F
+
+from torch_ref.core import Player
 
 Name = Literal[
     "bce", "bce_half", "documented", "documented_half", "saturating", "least_squares", "hinge", "wasserstein_gp", "r1",
@@ -25,6 +29,33 @@ class Objective(NamedTuple):
 
 def named(name):
     return globals()[name]
+
+
+def settle(family, objective, turns, reuse, order, penalty):
+    """The arguments of the game, as attributes of a family."""
+    family.objective, family.reuse, family.penalty = objective, reuse, penalty
+    family.turns, family.simultaneous = turns or named(objective).turns, order == "simultaneous"
+
+
+def players(family, moves=()):
+    """`moves`: the nets with statistics. The generator's forward is the same in both turns, so its own count once, as
+    do those of the discriminator where both play at once."""
+    of = lambda name: tuple(net for net in moves if net == name)
+    return {
+        "disc": Player(trains=("disc",), moves=of("disc"), times=family.turns, reuse=family.reuse),
+        "gen": Player(trains=("gen",), moves=of("gen") if family.simultaneous else moves),
+    }
+
+
+def disc_loss(family, critic, real, fake, draws):
+    """A turn of a family's discriminator, the fakes held."""
+    given = family.disc, critic, real, fake, draws.get("alpha"), family.penalty
+    return discriminator(named(family.objective), *given)
+
+
+def gen_loss(family, critic, real, fake):
+    """A turn of its generator."""
+    return generator(named(family.objective), family.disc, critic, real, fake)
 
 
 def discriminator(objective, net, critic, real, fake, alpha=None, weight=10.0):

@@ -89,7 +89,8 @@ def divergence(mu, logvar):
 
 
 def loss(family, x, draws):
-    """-> minus the bound in nats an image, and its parts; x is what the encoder sees."""
+    """-> the loss in nats an image, and its parts; x is what the encoder sees. Where beta is 1 and no nats are free, it
+    is minus the bound on the evidence."""
     mu, logvar = family.vae.encode(x)
     eps = draws["eps"].reshape(x.shape[0], -1, family.latent)
     z, rec = decoded(family, x, mu, logvar, eps)

@@ -1,4 +1,4 @@
-"""Variational autoencoder (Kingma & Welling, 2014) of convolutions, for images of 10 to 64 pixels."""
+"""Variational autoencoder (Kingma & Welling, 2014) of convolutions, for images of even sizes above 8 pixels."""
 
 from math import gcd
 from typing import Literal
@@ -121,7 +121,7 @@ class Family(nnx.Module):
         return {"eps": noise.normal(key, count, self.latent, first=first)}
 
     def vae_loss(self, batch, draws):
-        """-> minus the bound on the evidence in nats an image, and its parts."""
+        """-> the loss, and its parts: where beta is 1 and no nats are free, minus the bound on the evidence."""
         return variational.loss(self, self.look(variational.binarized(self, batch, draws)), draws)
 
     def look(self, image):

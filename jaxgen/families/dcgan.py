@@ -7,7 +7,7 @@ import optax
 from flax import nnx
 
 from jaxgen import nn, noise, objectives
-from jaxgen.core import Input, Player, Recipe
+from jaxgen.core import Input, Recipe
 
 
 class Generator(nnx.Module):
@@ -86,10 +86,8 @@ class Family(nnx.Module):
         penalty: float = 10.0,  # weight of the objective's penalty on slopes, if it has one
         initial: Literal["dcgan", "torch"] = "dcgan",  # initial weights: N(0, 0.02), or PyTorch's defaults
     ):
-        objectives.check(turns, penalty)
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective, self.reuse, self.penalty = objective, reuse, penalty
-        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
+        objectives.settle(self, objective, turns, reuse, order, penalty)
         self.gen = Generator(latent, channels, width, size)
         # a slope must be that of one image, so that batch statistics are out of the question
         norm = "group" if objectives.named(objective).penalty else "batch"
@@ -100,12 +98,7 @@ class Family(nnx.Module):
 
     @property
     def players(self):
-        # the generator's forward is the same in both turns, so its statistics count once
-        moves = ("gen",) if self.simultaneous else ("disc", "gen")
-        return {
-            "disc": Player(trains=("disc",), moves=("disc",), times=self.turns, reuse=self.reuse),
-            "gen": Player(trains=("gen",), moves=moves),
-        }
+        return objectives.players(self, moves=("disc", "gen"))
 
     def inputs(self, batch):
         return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0)}
@@ -119,21 +112,17 @@ class Family(nnx.Module):
         return {name: optax.adamw(lr, *betas, weight_decay=weight_decay) for name in self.players}
 
     def draw(self, key, batch):
-        rows = batch["image"].shape[0]
-        z = jax.random.normal(key, (rows, 1, 1, self.latent))
-        return {"z": z, **objectives.draws(objectives.named(self.objective), key, rows)}
+        return objectives.draw(self, key, batch, 1, 1, self.latent)
 
     def draw_sample(self, key, count, first=0):
         return {"z": noise.normal(key, count, 1, 1, self.latent, first=first)}
 
     def disc_loss(self, batch, draws):
         fake = jax.lax.stop_gradient(self.gen(draws["z"]))
-        given = self.disc, Discriminator.logits, batch["image"], fake, draws.get("alpha"), self.penalty
-        return objectives.discriminator(objectives.named(self.objective), *given)
+        return objectives.disc_loss(self, Discriminator.logits, batch["image"], fake, draws)
 
     def gen_loss(self, batch, draws):
-        given = self.disc, Discriminator.logits, batch["image"], self.gen(draws["z"])
-        return objectives.generator(objectives.named(self.objective), *given)
+        return objectives.gen_loss(self, Discriminator.logits, batch["image"], self.gen(draws["z"]))
 
     def sample(self, draws):
         return self.gen(draws["z"])

@@ -7,7 +7,7 @@ import optax
 from flax import nnx
 
 from jaxgen import nn, noise, objectives
-from jaxgen.core import Input, Player, Recipe
+from jaxgen.core import Input, Recipe
 
 
 class Generator(nnx.Module):
@@ -87,10 +87,8 @@ class Family(nnx.Module):
         penalty: float = 10.0,  # weight of the objective's penalty on slopes, if it has one
         initial: Literal["torch", "dcgan"] = "torch",  # initial weights: PyTorch's defaults, or N(0, 0.02)
     ):
-        objectives.check(turns, penalty)
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective, self.reuse, self.penalty = objective, reuse, penalty
-        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
+        objectives.settle(self, objective, turns, reuse, order, penalty)
         self.gen = Generator(latent, channels * size**2, hidden)
         self.disc = Discriminator(channels * size**2, hidden[::-1])
         if initial == "dcgan":
@@ -99,10 +97,7 @@ class Family(nnx.Module):
 
     @property
     def players(self):
-        return {
-            "disc": Player(trains=("disc",), times=self.turns, reuse=self.reuse),
-            "gen": Player(trains=("gen",)),
-        }
+        return objectives.players(self)
 
     def inputs(self, batch):
         return {"image": Input((batch, self.size, self.size, self.channels), low=-1.0)}
@@ -116,21 +111,18 @@ class Family(nnx.Module):
         return {name: optax.adamw(lr, *betas, weight_decay=weight_decay) for name in self.players}
 
     def draw(self, key, batch):
-        rows = batch["image"].shape[0]
-        z = jax.random.normal(key, (rows, self.latent))
-        return {"z": z, **objectives.draws(objectives.named(self.objective), key, rows)}
+        return objectives.draw(self, key, batch, self.latent)
 
     def draw_sample(self, key, count, first=0):
         return {"z": noise.normal(key, count, self.latent, first=first)}
 
     def disc_loss(self, batch, draws):
         real, fake = nn.flatten(batch["image"]), jax.lax.stop_gradient(self.gen(draws["z"]))
-        given = self.disc, Discriminator.logits, real, fake, draws.get("alpha"), self.penalty
-        return objectives.discriminator(objectives.named(self.objective), *given)
+        return objectives.disc_loss(self, Discriminator.logits, real, fake, draws)
 
     def gen_loss(self, batch, draws):
         real, fake = nn.flatten(batch["image"]), self.gen(draws["z"])
-        return objectives.generator(objectives.named(self.objective), self.disc, Discriminator.logits, real, fake)
+        return objectives.gen_loss(self, Discriminator.logits, real, fake)
 
     def sample(self, draws):
         return nn.unflatten(self.gen(draws["z"]), (self.channels, self.size, self.size))

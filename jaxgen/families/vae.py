@@ -110,7 +110,7 @@ class Family(nnx.Module):
         return {"eps": noise.normal(key, count, self.latent, first=first)}
 
     def vae_loss(self, batch, draws):
-        """-> minus the bound on the evidence in nats an image, and its parts."""
+        """-> the loss, and its parts: where beta is 1 and no nats are free, minus the bound on the evidence."""
         return variational.loss(self, self.look(variational.binarized(self, batch, draws)), draws)
 
     def look(self, image):

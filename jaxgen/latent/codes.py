@@ -93,8 +93,8 @@ def reconstruct(
     """Images and, below each, what the model makes of its code: `frames` (N, 2, H, W, C), uint8, and `error` (N,), the
     mean squared error a pixel, of pixels from 0 to 1."""
     model, held = opening.opened(source, **given)
-    sheet.ready(out, count, 2)
     rows = opening.chosen(held, count, seed)
+    sheet.ready(out, len(rows), 2)
     code, images = encoded(model, held, rows), opening.batch(model, held, rows)
     made = np.concatenate(list(decoded(model, code["codes" if model.code[1] else "mean"])))
     error = np.square((images - made) / (model.image.high - model.image.low)).mean(axis=(1, 2, 3))

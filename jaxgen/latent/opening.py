@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple
 
 import jax
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from jaxgen import data as sets
 from jaxgen import find, parallel, pictures
 from jaxgen import source as sources
-from jaxgen.errors import Diverged, UserError
+from jaxgen.errors import Diverged, UserError, one_of
 from jaxgen.functional import Functional
 from jaxgen.run import Run
 
@@ -121,11 +121,6 @@ def opened(
         raise UserError(f"{loaded.name}: its part {split} has no images. Give --split, or more images.")
     images = sets.fit(part, {"image": found.image}, *how)
     return found, Held(loaded.name, split, images, part.leaves.get("label"), loaded.classes)
-
-
-def one_of(name, value, choices):
-    if value not in get_args(choices):
-        raise UserError(f"{name}: expected one of {', '.join(get_args(choices))}, got {value!r}.")
 
 
 def at_least(least, **values):

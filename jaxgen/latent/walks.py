@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from jaxgen.errors import UserError
+from jaxgen.errors import UserError, one_of
 from jaxgen.latent import opening, sheet
 from jaxgen.latent.opening import decoded, encoded, levels
 
@@ -23,14 +23,15 @@ def interpolate(
 ) -> dict[str, np.ndarray]:
     """From one image to another through their codes, a pair a row; its ends are the reconstructions: `frames` (N,
     steps, H, W, C), uint8."""
-    opening.one_of("path", path, Course)
+    one_of("path", path, Course)
+    opening.at_least(1, count=count)
     opening.at_least(2, steps=steps)
     model, held = opening.opened(source, **given)
     opening.means(model, "interpolate")
-    sheet.ready(out, count, steps)
     rows = opening.chosen(held, 2 * count, seed)
     if len(rows) < 2:
         raise UserError(f"{held.name}: interpolate takes two images, its part {held.split} has one.")
+    sheet.ready(out, len(rows) // 2, steps)
     mean = encoded(model, held, rows[: len(rows) // 2 * 2])["mean"]
     between = {"linear": linear, "spherical": spherical}[path]
     frames = walked(model, np.stack([between(mean[::2], mean[1::2], t) for t in np.linspace(0, 1, steps)], 1))
@@ -56,6 +57,7 @@ def traverse(
     opening.at_least(2, steps=steps)
     model, held = opening.opened(source, **given)
     opening.means(model, "traverse")
+    rows = min(rows, *model.code[0])
     sheet.ready(out, rows, steps)
     code = encoded(model, held, opening.chosen(held, count, seed))
     kl = divergence(**code)

@@ -2,6 +2,8 @@
 
 import jax.numpy as jnp
 
+from jaxgen.nn.sums import by_hand, shifted
+
 
 def half(layer, x, weight):
     """Both in the layer's compute type, where it has one; float64 is never narrowed."""
@@ -12,7 +14,8 @@ def half(layer, x, weight):
 
 def added(x, shift):
     """x + shift in float32 at least: the gradient of a `shift` that is spread over rows or pixels is a sum of many."""
-    return (full(x) + shift).astype(x.dtype)
+    spread = jnp.ndim(shift) in (1, jnp.ndim(x)) and shift.size < x.size and shift.shape[-1] == x.shape[-1]
+    return (shifted(full(x), shift) if spread and by_hand() else full(x) + shift).astype(x.dtype)
 
 
 def full(x):

@@ -1,8 +1,6 @@
 """Normalisation with torch.nn's defaults and running statistics; channels stand last. All variances take two passes:
 E[x^2] - E[x]^2 loses everything in float32 when the mean is large. Half precision is normalised in float32."""
 
-from math import gcd
-
 import jax.numpy as jnp
 from flax import nnx
 from jax.lax import rsqrt, stop_gradient
@@ -11,17 +9,7 @@ from jaxgen import axis
 from jaxgen.nn.arrays import constant
 from jaxgen.nn.autocast import full
 from jaxgen.nn.linear import check_image
-
-
-def average(x):
-    """(M, C) -> (C,): means of blocks as products with ones, which compilers keep fast, then their mean, measured
-    relative to the first. One float32 that runs over a large batch loses three digits; at the default precision of a
-    device it loses even more."""
-    blocks = gcd(x.shape[0], 256)
-    y = x.reshape(blocks, -1, x.shape[1])
-    means = jnp.matmul(jnp.ones((blocks, 1, y.shape[1]), x.dtype), y, precision="highest")[:, 0] / y.shape[1]
-    first = stop_gradient(means[0])
-    return first + (means - first).mean(0)
+from jaxgen.nn.sums import average, by_hand, group_normalised, scaled
 
 
 def declare(self, num_features, eps=1e-5, momentum=0.1, affine=True, track_running_stats=True):
@@ -68,7 +56,10 @@ def from_batch(layer, rows):
 
 def scale_and_shift(layer, centred, inverse):
     """The scale joins the inverse deviation first: one product a value instead of two."""
-    return centred * inverse if layer.weight is None else centred * (inverse * layer.weight) + layer.bias
+    if layer.weight is None:
+        return centred * inverse
+    scale, shift = inverse * layer.weight, layer.bias + jnp.zeros_like(inverse)
+    return scaled(centred, scale, shift) if by_hand() else centred * scale + shift
 
 
 class BatchNorm1d(nnx.Module):
@@ -106,9 +97,7 @@ class GroupNorm(nnx.Module):
             raise ValueError(f"GroupNorm: expected (N, ..., {self.channels}), got {x.shape}")
         if x.size == self.groups:  # torch's condition
             raise ValueError(f"GroupNorm: expected more than 1 value per group, got {x.shape}, {self.groups} groups")
-        g = full(x).reshape(x.shape[0], -1, self.groups, x.shape[-1] // self.groups)
-        y = standardise(g, (1, 3), self.eps).reshape(x.shape)
-        return (y if self.weight is None else y * self.weight + self.bias).astype(x.dtype)
+        return group_norm(full(x), self.weight, self.bias, self.groups, self.eps).astype(x.dtype)
 
 
 class InstanceNorm2d(nnx.Module):
@@ -149,6 +138,17 @@ class LayerNorm(nnx.Module):
     def laid(self, array):
         """An affine array with its channels last."""
         return array[...] if len(self.shape) == 1 else jnp.moveaxis(array[...], 0, -1)
+
+
+def group_norm(x, weight, bias, groups, eps):
+    rows = x.reshape(x.shape[0], -1, x.shape[-1])
+    if by_hand():
+        zeros = jnp.zeros(x.shape[-1], x.dtype)
+        scale, shift = (1 + zeros, zeros) if weight is None else (weight + zeros, bias + zeros)
+        return group_normalised(rows, scale, shift, groups, eps).reshape(x.shape)
+    grouped = rows.reshape(*rows.shape[:2], groups, -1)
+    y = standardise(grouped, (1, 3), eps).reshape(x.shape)
+    return y if weight is None else y * weight + bias
 
 
 def standardise(x, axes, eps):

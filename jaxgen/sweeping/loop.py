@@ -30,9 +30,8 @@ class Loop:
             self.state, self.rest = runs.placed(state), jax.block_until_ready(runs.rest)
         self.before = copied(self.state)
         self.told, self.rate, self.diverged = [], 1.0, folders.diverged(folder)
-        self.odd = [
-            None for _ in runs.each
-        ]  # the first step since the runs were looked at whose numbers are not finite
+        # the first step since the runs were looked at whose numbers are not finite
+        self.odd = [None for _ in runs.each]
         self.earlier, self.saved = folder.seconds, time.perf_counter()
 
     def run(self):
@@ -84,7 +83,7 @@ class Loop:
             self.look()
         if log:
             self.log()
-        if test and len(self.setup.test):
+        if test and self.alive.any() and len(self.setup.test):
             self.evaluate()
         if save and step < plan.steps:
             self.keep()

@@ -17,14 +17,18 @@ class Runs:
     """`setup` is what the runs share, `each` [{"seed": ..., option: value}] what sets them apart."""
 
     def __init__(self, setup, each, devices=1):
-        self.setup, self.plan, self.each, self.devices = setup, setup.plan, each, devices
+        self.setup, self.each, self.devices = setup, each, devices
         self.roots = jnp.stack([jax.random.key(run["seed"]) for run in each])
         names = each[0].keys() - {"seed"}
         self.values = {name: jnp.asarray([run[name] for run in each], float) for name in sorted(names)}
 
+    @property
+    def plan(self):
+        return self.setup.plan
+
     def of(self, values):
         """The setup of a run, whose numbers may be traced."""
-        return Setup(self.setup.name, self.setup.options | values, decay_ends=self.plan.steps)
+        return Setup(self.setup.name, self.setup.options | values, decay_ends=self.setup.ends)
 
     def fresh(self, roots, values):
         """Initial states, each that of the same run alone."""

@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from scipy.special import stdtrit  # type: ignore[import-untyped]  # SciPy comes with JAX
 
 from jaxgen import find, pictures
 from jaxgen.errors import MissingExtra, writing
 from jaxgen.progress import duration
 from jaxgen.run import replace
+from jaxgen.statistics import half_width
 from jaxgen.sweeping import curves, listed
 from jaxgen.sweeping import folder as folders
 
@@ -40,7 +40,7 @@ def results(folder):
     """Of each run the last held-out numbers; where nothing is held out, the last ones of training."""
     lines, odd = [line for line in folder.lines if "diverged" not in line], folders.diverged(folder)
     tested = [line for line in lines if any(key.startswith("test_") for key in line)]
-    last = (tested or lines)[-1]
+    last = (tested or lines or [{}])[-1]
     names = [key for key in last if key not in ("step", "seconds")]
     for number, (run, step) in enumerate(zip(folder.config["runs"], odd, strict=True)):
         yield Result(number, run, {key: last[key][number] for key in names}, step)
@@ -101,23 +101,23 @@ def grouped(found):
 
 
 def interval(values):
-    """Mean and half the width of the 95 % interval of Student (1908), which one value has not."""
+    """Mean and half the width of the 95 % interval of those that are finite, which one value has not."""
+    values = [x for x in values if finite(x)]
     if not values:
         return ""
-    mean, half = half_width(np.asarray(values, np.float64)[:, None])
-    return f"{mean[0]:.4g}" + (f" ± {half[0]:.2g}" if len(values) > 1 else "")
+    mean, half = half_width(values)
+    return f"{mean:.4g}" + (f" ± {half:.2g}" if len(values) > 1 else "")
 
 
-def half_width(x):
-    """(runs, points) -> mean, half the width of its 95 % interval; 0 of one run."""
-    n = len(x)
-    return x.mean(0), stdtrit(n - 1, 0.975) * x.std(0, ddof=1) / n**0.5 if n > 1 else np.zeros(x.shape[1])
+def finite(x):
+    """A run may be fine and what was held out too much for it; where it told nothing, there is None."""
+    return x is not None and np.isfinite(x)
 
 
 def best(folder, found):
     """The lowest by the metric that ranks runs, where the family names one."""
     name = f"test_{getattr(find.family(folder.config['family']), 'ranks', None)}"
-    ranked = [one for one in found if one.fine and one.metrics.get(name) is not None]
+    ranked = [one for one in found if one.fine and finite(one.metrics.get(name))]
     return min(ranked, key=lambda one: one.metrics[name], default=None)
 
 
@@ -150,13 +150,13 @@ def markdown(header, rows):
 
 
 def draw(folder, found):
-    """What the page shows: the curves, where matplotlib is installed."""
+    """What the page shows: the curves, where matplotlib is installed and there is something to draw."""
     try:
-        curves.draw(folder, grouped(found), half_width)
+        drawn = curves.draw(folder, grouped(found))
     except MissingExtra as missing:
         print(f"no curves: {missing}")
         return []
-    return ["![Mean over the seeds, and its 95 % interval](curves.png)"]
+    return ["![Mean over the seeds, and its 95 % interval](curves.png)"] if drawn else []
 
 
 def made(folder):

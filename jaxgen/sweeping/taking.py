@@ -25,15 +25,17 @@ def take(
     >>> take("runs/vae-digits-sweep", 3)  # doctest: +SKIP
     """
     sweep = Run(run)
-    config = folders.read(sweep)
+    sweep.config = config = folders.read(sweep)
     if not 0 <= index < len(config["runs"]):
         raise UserError(f"index {index}: {run} has the runs 0 to {len(config['runs']) - 1}.")
     taken = Run(name or f"{sweep.folder}-{index}")
     if taken.folder.exists() and any(taken.folder.iterdir()):
         raise UserError(f"{taken.folder}: is there already. Choose another --name.")
-    state = stacked(sweep, config)
-    write(taken, alone(config, index, taken), at(state, index), lines(sweep, index))
+    state = at(stacked(sweep, config), index)
+    write(taken, alone(config, index, taken), state, lines(sweep, index))
     print(f"{taken.folder}: run {index} of {sweep.folder} ({listed.named(config['runs'][index])})")
+    if (odd := folders.diverged(sweep)[index]) is not None:
+        print(f"run {index} diverged at step {odd}; this is its state of step {int(state.step)}")
     return taken.folder
 
 

@@ -7,7 +7,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from torch_ref import objectives
-from torch_ref.core import Player, parameters
+from torch_ref.core import parameters
 from torch_ref.families.dcgan import Discriminator, Generator, dcgan_init
 
 
@@ -31,8 +31,7 @@ class Family(nn.Module):
     ):
         super().__init__()
         self.size, self.channels, self.latent, self.classes = size, channels, latent, classes
-        self.objective, self.reuse, self.penalty = objective, reuse, penalty
-        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
+        objectives.settle(self, objective, turns, reuse, order, penalty)
         self.gen = Generator(latent + classes, channels, width, size)
         norm = "group" if objectives.named(objective).penalty else "batch"
         self.disc = Discriminator(channels + classes, width, size, norm)
@@ -41,12 +40,7 @@ class Family(nn.Module):
 
     @property
     def players(self):
-        # the generator's forward is the same in both turns, so its statistics count once
-        moves = ("gen",) if self.simultaneous else ("disc", "gen")
-        return {
-            "disc": Player(trains=("disc",), moves=("disc",), times=self.turns, reuse=self.reuse),
-            "gen": Player(trains=("gen",), moves=moves),
-        }
+        return objectives.players(self, moves=("disc", "gen"))
 
     def optimizers(
         self,
@@ -69,13 +63,11 @@ class Family(nn.Module):
     def disc_loss(self, batch, draws):
         label = batch["label"]
         fake = self.generated(draws["z"], label).detach()
-        given = self.disc, self.critic(label), batch["image"], fake, draws.get("alpha"), self.penalty
-        return objectives.discriminator(objectives.named(self.objective), *given)
+        return objectives.disc_loss(self, self.critic(label), batch["image"], fake, draws)
 
     def gen_loss(self, batch, draws):
         label = batch["label"]
-        given = self.disc, self.critic(label), batch["image"], self.generated(draws["z"], label)
-        return objectives.generator(objectives.named(self.objective), *given)
+        return objectives.gen_loss(self, self.critic(label), batch["image"], self.generated(draws["z"], label))
 
     def sample(self, draws):
         return self.generated(draws["z"], draws["label"])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from torch_ref import objectives
-from torch_ref.core import Player, parameters
+from torch_ref.core import parameters
 
 
 class Generator(nn.Module):
@@ -63,8 +63,7 @@ class Family(nn.Module):
     ):
         super().__init__()
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective, self.reuse, self.penalty = objective, reuse, penalty
-        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
+        objectives.settle(self, objective, turns, reuse, order, penalty)
         self.gen = Generator(latent, channels, width, size)
         # a slope must be that of one image, so that batch statistics are out of the question
         norm = "group" if objectives.named(objective).penalty else "batch"
@@ -74,12 +73,7 @@ class Family(nn.Module):
 
     @property
     def players(self):
-        # the generator's forward is the same in both turns, so its statistics count once
-        moves = ("gen",) if self.simultaneous else ("disc", "gen")
-        return {
-            "disc": Player(trains=("disc",), moves=("disc",), times=self.turns, reuse=self.reuse),
-            "gen": Player(trains=("gen",), moves=moves),
-        }
+        return objectives.players(self, moves=("disc", "gen"))
 
     def optimizers(
         self,
@@ -94,12 +88,10 @@ class Family(nn.Module):
 
     def disc_loss(self, batch, draws):
         fake = self.gen(draws["z"]).detach()
-        given = self.disc, Discriminator.logits, batch["image"], fake, draws.get("alpha"), self.penalty
-        return objectives.discriminator(objectives.named(self.objective), *given)
+        return objectives.disc_loss(self, Discriminator.logits, batch["image"], fake, draws)
 
     def gen_loss(self, batch, draws):
-        given = self.disc, Discriminator.logits, batch["image"], self.gen(draws["z"])
-        return objectives.generator(objectives.named(self.objective), *given)
+        return objectives.gen_loss(self, Discriminator.logits, batch["image"], self.gen(draws["z"]))
 
     def sample(self, draws):
         return self.gen(draws["z"])

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from torch_ref import objectives
-from torch_ref.core import Player, parameters
+from torch_ref.core import parameters
 
 
 class Generator(nn.Module):
@@ -59,8 +59,7 @@ class Family(nn.Module):
     ):
         super().__init__()
         self.size, self.channels, self.latent = size, channels, latent
-        self.objective, self.reuse, self.penalty = objective, reuse, penalty
-        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
+        objectives.settle(self, objective, turns, reuse, order, penalty)
         self.gen = Generator(latent, channels * size**2, hidden)
         self.disc = Discriminator(channels * size**2, hidden[::-1])
         if initial == "dcgan":
@@ -68,10 +67,7 @@ class Family(nn.Module):
 
     @property
     def players(self):
-        return {
-            "disc": Player(trains=("disc",), times=self.turns, reuse=self.reuse),
-            "gen": Player(trains=("gen",)),
-        }
+        return objectives.players(self)
 
     def optimizers(
         self,
@@ -86,12 +82,11 @@ class Family(nn.Module):
 
     def disc_loss(self, batch, draws):
         real, fake = batch["image"].flatten(1), self.gen(draws["z"]).detach()
-        given = self.disc, Discriminator.logits, real, fake, draws.get("alpha"), self.penalty
-        return objectives.discriminator(objectives.named(self.objective), *given)
+        return objectives.disc_loss(self, Discriminator.logits, real, fake, draws)
 
     def gen_loss(self, batch, draws):
         real, fake = batch["image"].flatten(1), self.gen(draws["z"])
-        return objectives.generator(objectives.named(self.objective), self.disc, Discriminator.logits, real, fake)
+        return objectives.gen_loss(self, Discriminator.logits, real, fake)
 
     def sample(self, draws):
         return self.gen(draws["z"]).unflatten(1, (self.channels, self.size, self.size))

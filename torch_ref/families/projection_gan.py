@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from torch_ref import objectives
-from torch_ref.core import Player, parameters
+from torch_ref.core import parameters
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -88,18 +88,13 @@ class Family(nn.Module):
     ):
         super().__init__()
         self.size, self.channels, self.latent, self.classes = size, channels, latent, classes
-        self.objective, self.reuse, self.penalty = objective, reuse, penalty
-        self.turns, self.simultaneous = turns or objectives.named(objective).turns, order == "simultaneous"
+        objectives.settle(self, objective, turns, reuse, order, penalty)
         self.gen = Generator(latent, channels, width, size, classes)
         self.disc = Discriminator(channels, width, size, classes)
 
     @property
     def players(self):
-        # the generator's forward is the same in both turns, so its statistics count once
-        return {
-            "disc": Player(trains=("disc",), times=self.turns, reuse=self.reuse),
-            "gen": Player(trains=("gen",), moves=("gen",)),
-        }
+        return objectives.players(self, moves=("gen",))
 
     def optimizers(
         self,
@@ -119,13 +114,11 @@ class Family(nn.Module):
     def disc_loss(self, batch, draws):
         label = batch["label"]
         fake = self.gen(draws["z"], label).detach()
-        given = self.disc, self.critic(label), batch["image"], fake, draws.get("alpha"), self.penalty
-        return objectives.discriminator(objectives.named(self.objective), *given)
+        return objectives.disc_loss(self, self.critic(label), batch["image"], fake, draws)
 
     def gen_loss(self, batch, draws):
         label = batch["label"]
-        given = self.disc, self.critic(label), batch["image"], self.gen(draws["z"], label)
-        return objectives.generator(objectives.named(self.objective), *given)
+        return objectives.gen_loss(self, self.critic(label), batch["image"], self.gen(draws["z"], label))
 
     def sample(self, draws):
         return self.gen(draws["z"], draws["label"])

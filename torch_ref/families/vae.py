@@ -72,7 +72,7 @@ class Family(nn.Module):
         return {name: torch.optim.AdamW(parameters(self, name), lr, weight_decay=weight_decay) for name in self.players}
 
     def vae_loss(self, batch, draws):
-        """-> minus the bound on the evidence in nats an image, and its parts."""
+        """-> the loss, and its parts: where beta is 1 and no nats are free, minus the bound on the evidence."""
         return variational.loss(self, self.look(variational.binarized(self, batch, draws)), draws)
 
     def look(self, image):

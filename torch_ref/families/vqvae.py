@@ -14,8 +14,6 @@ class VectorQuantizer(nn.Module):
     """x (N, depth, h, w) -> the nearest of `count` vectors at each place, and its number (N, h, w). In training the
     vectors move towards the means of those that chose them (appendix A.1); no gradient reaches them."""
 
-    training = True
-
     def __init__(self, count, depth, decay=0.99, eps=1e-5):
         super().__init__()
         self.register_buffer("weight", torch.empty(count, depth).uniform_(-1 / count, 1 / count))
