@@ -208,10 +208,13 @@ def provenance() -> dict[str, str]:
 
 
 def commit():
-    """The commit of our own checkout, "" elsewhere: also where an installed copy lies inside another repository."""
+    """The commit of our own checkout, and whether its files were changed since; "" elsewhere: also where an installed
+    copy lies inside another repository."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=True)
-        return subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        told = lambda *words: subprocess.run([*git, *words], capture_output=True, text=True, check=True).stdout.strip()
+        changed = told("status", "--porcelain", "--untracked-files=no")
+        return told("rev-parse", "HEAD") + (" and changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return ""

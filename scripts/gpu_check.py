@@ -3,15 +3,18 @@ is it from what the GPU can do, and where does the time go? Each part writes one
 flax, optax, safetensors, rich and torch, none of the extras.
 
     python scripts/gpu_check.py parity [--families dcgan vae] [--out results/gpu-parity.json]
-    python scripts/gpu_check.py speed|sampling|fleet|roofline|profile [--families ...] [--policies tf32 bf16]
+    python scripts/gpu_check.py speed|sampling|fleet|roofline|profile|forms [--families ...] [--policies tf32 bf16]
 """
 
 import argparse
 import json
+import shlex
+import sys
 from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxgen import core, find, parallel, parity, precision
 from jaxgen.bench import bench, prepared, save
@@ -20,6 +23,7 @@ from jaxgen.bench_profile import kernels
 from jaxgen.bench_sampling import sampling
 from jaxgen.bench_torch import told
 from jaxgen.functional import Functional
+from jaxgen.nn import convolutions
 from jaxgen.parity import ladder
 from jaxgen.run import provenance
 
@@ -57,7 +61,7 @@ def agree(asked, out):
 
 
 def about():
-    return {**provenance(), **told()}
+    return {**provenance(), **told(), "command": shlex.join(["python", *sys.argv])}
 
 
 def speed(asked, out):
@@ -142,8 +146,35 @@ def profile(asked, out):
             save(out, {**about(), "batch": asked.batch}, results)
 
 
+def forms(asked, out):
+    """A step with either form of convolution, and in each of the loops over steps."""
+    results = []
+    for name in asked.families:
+        for policy in asked.policies:
+            family, txs, data, key = prepared(name, asked.batch, asked.scan, policy, stacked=True)
+            step, count = partial(core.step, family, txs), (np.int32(asked.scan), key)
+            many, upto = (parallel.many(step), key), lambda block, step=step: parallel.upto(step, block)
+            loops = {"many": many, "upto": (upto(1), count), "upto in turns of 32": (upto(32), count)}
+            ways = {"canonical convolutions, many": (True, *many), **{k: (False, *x) for k, x in loops.items()}}
+            with precision.scope(policy):
+                state = jax.jit(partial(core.init, family, txs))
+                calls = {way: chosen(form, run, state(key), data, rest) for way, (form, run, rest) in ways.items()}
+            ms = {way: timed(call, asked) for way, call in calls.items()}
+            results.append({"family": name, "precision": policy, "ms": ms})
+            print(json.dumps(results[-1]), flush=True)
+            save(out, {**about(), "batch": asked.batch}, results)
+
+
+def chosen(by_hand, run, *given):
+    """`begun`, its convolutions in the canonical form or as the compiler has them."""
+    convolutions.by_hand = lambda: by_hand
+    jax.clear_caches()  # the choice is made while a program is traced
+    return begun(parallel.jit(run), *given)
+
+
 PARTS = {
-    "parity": agree, "speed": speed, "sampling": sample, "fleet": fleet, "roofline": roofline, "profile": profile
+    "parity": agree, "speed": speed, "sampling": sample, "fleet": fleet, "roofline": roofline, "profile": profile,
+    "forms": forms,
 }  # fmt: skip
 
 if __name__ == "__main__":
