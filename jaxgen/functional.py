@@ -1,5 +1,5 @@
 """The one border between Flax NNX and the pure code: a family becomes init, apply, loss, draw and sample over plain
-dicts of arrays. Nothing else knows how NNX stores things."""
+dicts of arrays. But for `nn.slopes`, nothing else knows how NNX stores things."""
 
 import inspect
 from functools import partial

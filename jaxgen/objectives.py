@@ -8,6 +8,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from jaxgen import nn
 from jaxgen.core import Player
@@ -25,6 +26,7 @@ class Objective(NamedTuple):
     gen: Callable  # (fake logits, real logits or None) -> scalar
     penalty: Callable | None = None  # (slopes, real, fake, alpha) -> scalar
     turns: int = 1  # of the discriminator, for one of the generator
+    eps: float = 1e-8  # of the generator's Adam
     mixes: bool = False  # the penalty looks between real and fake images: `alpha` (N,) says where
     pairs: bool = False  # the generator's loss looks at the real images too
     score: Callable = jax.nn.sigmoid  # what a logit says: how probable it is that an image is real
@@ -52,6 +54,12 @@ def players(family, moves=()):
         "disc": Player(trains=("disc",), moves=of("disc"), times=family.turns, reuse=family.reuse),
         "gen": Player(trains=("gen",), moves=of("gen") if family.simultaneous else moves),
     }
+
+
+def optimizers(family, lr, betas, weight_decay):
+    """AdamW of either player."""
+    eps = {"disc": 1e-8, "gen": named(family.objective).eps}
+    return {name: optax.adamw(lr, *betas, eps=eps[name], weight_decay=weight_decay) for name in family.players}
 
 
 def draw(family, key, batch, *shape):
@@ -145,8 +153,10 @@ bce = non_saturating(logits_towards, 1.0)
 bce_half = non_saturating(logits_towards, 0.5)
 documented = non_saturating(probability_towards, 1.0)
 documented_half = non_saturating(probability_towards, 0.5)
-# the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z)))
-saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0))
+# the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z))); its gradient
+# is as small as D(G(z)). Adam takes its size out again, unless its eps is larger: then a generator that loses stands
+# still, and loses more
+saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0), eps=1e-20)
 # Mao et al. (2017), equation 9, what document 003 means: scores of 1 and 0, without a Sigmoid
 least_squares = Objective(
     disc=lambda real, fake: 0.5 * (score_towards(real, 1.0) + score_towards(fake, 0.0)),
@@ -170,8 +180,8 @@ wasserstein_gp = Objective(
 )
 r1 = bce._replace(penalty=at_real)
 r2 = bce._replace(penalty=at_fake)
-# the game that Mescheder et al. (2018) study: alone, the generator's gradient is gone once the discriminator is sure
-saturating_r1 = saturating._replace(penalty=at_real)
+# the game that Mescheder et al. (2018) study
+saturating_r1 = bce._replace(gen=saturating.gen, penalty=at_real)
 # Jolicoeur-Martineau (2019): how much more real than its partner an image looks
 relativistic = Objective(
     disc=lambda real, fake: -jax.nn.log_sigmoid(nn.full(real - fake)).mean(),

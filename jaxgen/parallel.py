@@ -72,8 +72,8 @@ def run(way, fn, axis=0, **kwargs):
 
 def upto(fn, block=1):
     """As many steps as the call says: `batches` may be longer, `rest` is (how many, what `fn` is given). The compiler
-    never learns the number, so there is one program, and the bits do not depend on how a run is cut into calls. The
-    metrics keep the length of `batches`; those of steps that were not made are zero.
+    never learns the number, so there is one program, and with `block` 1 the bits do not depend on how a run is cut into
+    calls. The metrics keep the length of `batches`; those of steps that were not made are zero.
 
     Before each turn of such a loop a GPU's host asks the device whether to go on: so many steps make one turn."""
 

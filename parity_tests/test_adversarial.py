@@ -227,3 +227,14 @@ def test_the_critic_plays_five_times_by_default():
     family = find.family("dcgan")(size=32, width=2, objective="wasserstein_gp")
     assert family.players["disc"].times == 5 and core.shares(Functional(family)) == 5
     assert find.family("dcgan")(size=32, width=2, objective="wasserstein_gp", turns=2).players["disc"].times == 2
+
+
+def test_the_saturating_generator_moves_however_sure_the_discriminator_is():
+    """Its gradient is as small as D(G(z)), which Adam's usual eps would hide: no digits were drawn until it did not."""
+    small = {"w": jnp.full(3, 1e-12)}
+    moved = {}
+    for objective in ("saturating", "bce"):
+        tx = find.family("dcgan")(size=32, width=2, objective=objective).optimizers(lr=1e-3)["gen"]
+        moved[objective] = float(-tx.update(small, tx.init(small), small)[0]["w"][0])
+    np.testing.assert_allclose(moved["saturating"], 1e-3, rtol=1e-5)
+    assert moved["bce"] < 1e-6

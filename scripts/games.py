@@ -12,7 +12,7 @@ from PIL import Image
 
 OBJECTIVES = {  # and what the recipe of the digits does not say
     "bce": (),
-    "saturating_r1": (),
+    "saturating": (),
     "least_squares": (),
     "hinge": (),
     "relativistic": (),

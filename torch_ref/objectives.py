@@ -4,12 +4,13 @@ slopes along images. `discriminator` and `generator` are a turn of either player
 A family of this game has the nets `gen` and `disc`, and what `settle` gives it."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
 from torch.nn import functional as F
 
-from torch_ref.core import Player
+from torch_ref.core import Player, parameters
 
 Name = Literal[
     "bce", "bce_half", "documented", "documented_half", "saturating", "least_squares", "hinge", "wasserstein_gp", "r1",
@@ -23,6 +24,7 @@ class Objective(NamedTuple):
     gen: Callable  # (fake logits, real logits or None) -> scalar
     penalty: Callable | None = None  # (slopes, real, fake, alpha) -> scalar
     turns: int = 1  # of the discriminator, for one of the generator
+    eps: float = 1e-8  # of the generator's Adam
     pairs: bool = False  # the generator's loss looks at the real images too
     score: Callable = torch.sigmoid  # what a logit says: how probable it is that an image is real
 
@@ -45,6 +47,13 @@ def players(family, moves=()):
         "disc": Player(trains=("disc",), moves=of("disc"), times=family.turns, reuse=family.reuse),
         "gen": Player(trains=("gen",), moves=of("gen") if family.simultaneous else moves),
     }
+
+
+def optimizers(family, lr, betas, weight_decay):
+    """AdamW of either player."""
+    eps = {"disc": 1e-8, "gen": named(family.objective).eps}
+    adamw = partial(torch.optim.AdamW, lr=lr, betas=betas, weight_decay=weight_decay)
+    return {name: adamw(parameters(family, name), eps=eps[name]) for name in family.players}
 
 
 def disc_loss(family, critic, real, fake, draws):
@@ -131,8 +140,10 @@ bce = non_saturating(logits_towards, 1.0)
 bce_half = non_saturating(logits_towards, 0.5)
 documented = non_saturating(probability_towards, 1.0)
 documented_half = non_saturating(probability_towards, 0.5)
-# the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z)))
-saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0))
+# the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z))); its gradient
+# is as small as D(G(z)). Adam takes its size out again, unless its eps is larger: then a generator that loses stands
+# still, and loses more
+saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0), eps=1e-20)
 # Mao et al. (2017), equation 9, what document 003 means: scores of 1 and 0, without a Sigmoid
 least_squares = Objective(
     disc=lambda real, fake: 0.5 * (score_towards(real, 1.0) + score_towards(fake, 0.0)),
@@ -155,8 +166,8 @@ wasserstein_gp = Objective(
 )
 r1 = bce._replace(penalty=at_real)
 r2 = bce._replace(penalty=at_fake)
-# the game that Mescheder et al. (2018) study: alone, the generator's gradient is gone once the discriminator is sure
-saturating_r1 = saturating._replace(penalty=at_real)
+# the game that Mescheder et al. (2018) study
+saturating_r1 = bce._replace(gen=saturating.gen, penalty=at_real)
 # Jolicoeur-Martineau (2019): how much more real than its partner an image looks
 relativistic = Objective(
     disc=lambda real, fake: -F.logsigmoid(real - fake).mean(),

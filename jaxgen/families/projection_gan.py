@@ -5,7 +5,6 @@ where the papers of its time bound the discriminator's weights."""
 
 import jax
 import jax.numpy as jnp
-import optax
 from flax import nnx
 
 from jaxgen import nn, noise, objectives
@@ -123,7 +122,7 @@ class Family(nnx.Module):
         betas: tuple[float, float] = (0.5, 0.999),  # decays of its two averages
         weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {name: optax.adamw(lr, *betas, weight_decay=weight_decay) for name in self.players}
+        return objectives.optimizers(self, lr, betas, weight_decay)
 
     def draw(self, key, batch):
         return objectives.draw(self, key, batch, 1, 1, self.latent)

@@ -7,7 +7,6 @@ from torch import nn
 from torch.nn import functional as F
 
 from torch_ref import objectives
-from torch_ref.core import parameters
 from torch_ref.families.dcgan import Discriminator, Generator, dcgan_init
 
 
@@ -48,10 +47,7 @@ class Family(nn.Module):
         betas: tuple[float, float] = (0.5, 0.999),  # decays of its two averages
         weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {
-            name: torch.optim.AdamW(parameters(self, name), lr, betas, weight_decay=weight_decay)
-            for name in self.players
-        }
+        return objectives.optimizers(self, lr, betas, weight_decay)
 
     def generated(self, z, label):
         return self.gen(add_condition(z, label, self.classes))

@@ -2,11 +2,9 @@
 
 from typing import Literal
 
-import torch
 from torch import nn
 
 from torch_ref import objectives
-from torch_ref.core import parameters
 
 
 class Generator(nn.Module):
@@ -81,10 +79,7 @@ class Family(nn.Module):
         betas: tuple[float, float] = (0.5, 0.999),  # decays of its two averages
         weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {
-            name: torch.optim.AdamW(parameters(self, name), lr, betas, weight_decay=weight_decay)
-            for name in self.players
-        }
+        return objectives.optimizers(self, lr, betas, weight_decay)
 
     def disc_loss(self, batch, draws):
         fake = self.gen(draws["z"]).detach()

@@ -3,11 +3,9 @@
 Labels are in the generator's norms (Dumoulin et al., 2017), and a penalty on slopes (Mescheder et al., 2018) stands
 where the papers of its time bound the discriminator's weights."""
 
-import torch
 from torch import nn
 
 from torch_ref import objectives
-from torch_ref.core import parameters
 
 
 class ConditionalBatchNorm2d(nn.Module):
@@ -102,10 +100,7 @@ class Family(nn.Module):
         betas: tuple[float, float] = (0.5, 0.999),  # decays of its two averages
         weight_decay: float = 0.0,  # decoupled (AdamW), in units of the rate
     ):
-        return {
-            name: torch.optim.AdamW(parameters(self, name), lr, betas, weight_decay=weight_decay)
-            for name in self.players
-        }
+        return objectives.optimizers(self, lr, betas, weight_decay)
 
     def critic(self, label):
         """-> the discriminator's logits of images with these labels."""
