@@ -25,6 +25,7 @@ class Objective(NamedTuple):
     penalty: Callable | None = None  # (slopes, real, fake, alpha) -> scalar
     turns: int = 1  # of the discriminator, for one of the generator
     eps: float = 1e-8  # of the generator's Adam
+    memory: float = 1.0  # its second beta, at most
     pairs: bool = False  # the generator's loss looks at the real images too
     score: Callable = torch.sigmoid  # what a logit says: how probable it is that an image is real
 
@@ -51,9 +52,11 @@ def players(family, moves=()):
 
 def optimizers(family, lr, betas, weight_decay):
     """AdamW of either player."""
-    eps = {"disc": 1e-8, "gen": named(family.objective).eps}
-    adamw = partial(torch.optim.AdamW, lr=lr, betas=betas, weight_decay=weight_decay)
-    return {name: adamw(parameters(family, name), eps=eps[name]) for name in family.players}
+    objective, weights = named(family.objective), partial(parameters, family)
+    second = {"disc": betas[1], "gen": min(betas[1], objective.memory)}
+    eps = {"disc": 1e-8, "gen": objective.eps}
+    adamw = lambda name: torch.optim.AdamW(weights(name), lr, (betas[0], second[name]), eps[name], weight_decay)
+    return {name: adamw(name) for name in family.players}
 
 
 def disc_loss(family, critic, real, fake, draws):
@@ -141,9 +144,9 @@ bce_half = non_saturating(logits_towards, 0.5)
 documented = non_saturating(probability_towards, 1.0)
 documented_half = non_saturating(probability_towards, 0.5)
 # the minimax game itself (Goodfellow et al., 2014, equation 1): the generator minimises log(1 - D(G(z))); its gradient
-# is as small as D(G(z)). Adam takes its size out again, unless its eps is larger: then a generator that loses stands
-# still, and loses more
-saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0), eps=1e-20)
+# is as small as D(G(z)). Adam takes its size out again, unless its eps is larger, or it remembers larger ones: then a
+# generator that loses stands still, and loses more
+saturating = bce._replace(gen=lambda fake, real=None: -logits_towards(fake, 0.0), eps=1e-20, memory=0.9)
 # Mao et al. (2017), equation 9, what document 003 means: scores of 1 and 0, without a Sigmoid
 least_squares = Objective(
     disc=lambda real, fake: 0.5 * (score_towards(real, 1.0) + score_towards(fake, 0.0)),
