@@ -24,7 +24,7 @@ def slow(*names):
 
 EACH = slow(*HEAVY, *ALIKE)
 # of those that compile for long on several devices too, where toys have all that they have
-SOME = slow(*HEAVY, *ALIKE, "dcgan", "mlp_gan", "projection_gan", "conv_vae")
+SOME = slow(*HEAVY, *ALIKE, "dcgan", "mlp_gan", "projection_gan", "conv_vae", "vqvae")
 
 
 def twin_file(name):

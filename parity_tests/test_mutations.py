@@ -38,6 +38,7 @@ def test_each_mutation_has_a_name_and_says_where_it_comes_from():
     assert {mutation.cause for mutation in mutations.general()} == {None}
 
 
+@pytest.mark.slow
 def test_each_mutation_can_be_planted_in_the_specimen():
     subject = scoring.Subject(specimen())
     left = {name for name, mutation in MUTATIONS.items() if not list(scoring.spots(mutation, [subject]))}

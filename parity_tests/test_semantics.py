@@ -47,6 +47,7 @@ def test_page_has_the_texts_of_the_code():
     assert [[*row[:3], *row[4:]] for row in have] == [[*row[:3], *row[4:]] for row in want]
 
 
+@pytest.mark.slow
 def test_page_has_the_numbers_that_are_measured():
     """Within a factor of ten: float32 round-off is another on every machine."""
     have, want = (cells(text) for text in (PAGE.read_text(), page.page([checked(name) for name in ROWS])))

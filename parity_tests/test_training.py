@@ -111,6 +111,7 @@ def test_samples(capsys):
     assert "nowhere: not the folder of a run" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_family_in_a_file_of_its_own(capsys, tmp_path):
     """Trained, sampled, saved and compared with its twin, without another line anywhere."""
     ours, theirs = (shutil.copy(TOYS / side / "critic.py", tmp_path / f"{side}_own.py") for side in ("ours", "theirs"))
