@@ -13,10 +13,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from jaxgen import core, find, parallel, precision, weights
 from jaxgen.bench_machine import ceilings, work
+from jaxgen.bench_tables import THEIRS, drawn, line, rates
 from jaxgen.bench_torch import at_precision, device, finished, rivals, told
 from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
@@ -62,10 +62,6 @@ def bench(
 def save(path, about, results):
     Path(path).parent.mkdir(parents=True, exist_ok=True)
     Path(path).write_text(json.dumps({"about": about, "results": results}, indent=2) + "\n")
-
-
-def line(result):
-    return ", ".join(f"{side} {ms[1]:.3g} ms" for side, ms in result["ms"].items())
 
 
 def measure(name, sides, rounds, seconds, scan=1, agreed=AGREED["float32"]):
@@ -183,50 +179,3 @@ def torch_steps(loop, twin, state_dict, batch, draws, steps):
     twin.load_state_dict(weights)
     loop.train(twin, loader())
     return (marks[-1] - marks[0]) / steps, first
-
-
-THEIRS = ("torch", "compiled", "cudagraphs", "channels last")
-
-
-def drawn(results, batch, what="one training step", policy="float32"):
-    title = f"{what}, batch {batch}, {policy}: median ms (quartiles), and the time of PyTorch's best side over ours"
-    table = Table(title=title)
-    sides = list(dict.fromkeys(side for result in results for side in result["ms"]))
-    ours = [side for side in sides if side not in THEIRS]
-    for column in ("model", *sides, *ours):
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for result in results:
-        cell = lambda side, ms=result["ms"]: "{1:.2f} ({0:.2f}-{2:.2f})".format(*ms[side]) if side in ms else "-"
-        ratios = (f"{result['ratio'][side]:.2f} x" for side in ours)
-        table.add_row(result["family"], *map(cell, sides), *ratios)
-    return table
-
-
-def rates(results, most, policy="float32"):
-    """The work of a step, and which part of the machine's rates the fastest of ours and of PyTorch's reach. The floor
-    is what the work would take at those rates."""
-    peak, copy = most.get(f"{policy} flop/s", most["float32 flop/s"]), most["bytes/s"]
-    table = Table(title=f"{peak:.3g} flop/s in a product, {copy:.3g} bytes/s in a copy")
-    columns = (
-        "model",
-        "Gflop a step",
-        "ours",
-        "PyTorch's",
-        "GB moved a step",
-        "ours",
-        "MB beside the state",
-        "compiling",
-    )
-    for column in columns:
-        table.add_column(column, justify="left" if column == "model" else "right")
-    for result in results:
-        did = result["work"]
-        best = lambda theirs, ms=result["ms"]: min(
-            quartiles[1] for side, quartiles in ms.items() if (side in THEIRS) == theirs
-        )
-        part = lambda theirs, did=did, best=best: f"{did['flops'] / best(theirs) * 1e3 / peak:.0%}"
-        moved = f"{did['bytes'] / best(False) * 1e3 / copy:.0%}"
-        sizes = f"{did['bytes'] / 1e9:.2f}", moved, f"{did['temporary bytes'] / 1e6:.0f}"
-        compiling = f"{did['compile seconds']:.1f} s"
-        table.add_row(result["family"], f"{did['flops'] / 1e9:.2f}", part(False), part(True), *sizes, compiling)
-    return table

@@ -9,7 +9,8 @@ import numpy as np
 from rich.console import Console
 
 from jaxgen import find, parallel, precision
-from jaxgen.bench import begin, drawn, line, measure, save
+from jaxgen.bench import begin, measure, save
+from jaxgen.bench_tables import drawn, line
 from jaxgen.bench_torch import at_precision, device, rivals, told
 from jaxgen.errors import needs
 from jaxgen.functional import Functional

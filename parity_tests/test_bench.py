@@ -1,0 +1,65 @@
+"""The benchmarks: sides that are compared first, operations that are counted right. Nothing here is about time."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from jaxgen import bench, core
+from jaxgen.bench_machine import products
+from jaxgen.bench_profile import kernels
+from jaxgen.errors import UserError
+from jaxgen.nn import convolutions
+
+TINY = dict(batch=4, rounds=1, seconds=0.01, scan=2)
+
+
+def test_both_sides_are_timed_and_told(tmp_path, capsys):
+    out = tmp_path / "bench.json"
+    with jax.enable_x64(False):
+        bench.bench(("vae",), **TINY, out=str(out))
+    told = json.loads(out.read_text())
+    [result] = told["results"]
+    assert result["ms"].keys() == {"torch", "jit", "many"} and result["best of torch"] == "torch"
+    assert result["work"]["flops"] > 0 and told["about"]["ceilings"]["float32 flop/s"] > 0
+    assert "PyTorch's best side over ours" in capsys.readouterr().out
+
+
+def test_sides_that_do_not_agree_are_not_timed(monkeypatch):
+    right = core.step
+
+    def wrong(family, txs, state, batch, key):
+        return right(family, txs, state, jax.tree.map(lambda x: 0.9 * x, batch), key)
+
+    monkeypatch.setattr(core, "step", wrong)
+    with jax.enable_x64(False), pytest.raises(UserError, match="vae: the sides do not agree before they are timed"):
+        bench.bench(("vae",), **TINY)
+
+
+def test_kernels_of_a_program_are_found():
+    x = jnp.ones((64, 64))
+    product = jax.jit(lambda x: x @ x)
+    product(x)
+    found = kernels(lambda: product(x))
+    assert sum(found.values()) > 0 and list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_operations_are_those_of_products_and_convolutions_whatever_their_form(monkeypatch):
+    """Counted by hand; the zeros between the values of a transposed convolution are none, turns of a scan are all."""
+    x, w, how = jnp.ones((2, 8, 8, 3)), jnp.ones((5, 3, 4, 4)), convolutions.How((2, 2), (1, 1))
+    g = convolutions.conv(x, w, how)
+    once = 2 * g.size * 3 * 4 * 4
+    counted = lambda fn, *args: products(jax.make_jaxpr(fn)(*args).jaxpr)
+    squared = lambda x: jax.lax.scan(lambda carry, _: (carry @ carry, 0), x, None, length=7)
+    forms = {
+        "conv": lambda: counted(lambda x, w: convolutions.conv(x, w, how), x, w),
+        "input": lambda: counted(lambda g, w: convolutions.conv_input(g, w, how, (8, 8)), g, w),
+        "scan": lambda: counted(squared, jnp.ones((6, 6))),
+    }
+    by_hand = {name: count() for name, count in forms.items()}
+    assert by_hand == {"conv": once, "input": once, "scan": 7 * 2 * 6**3}
+    monkeypatch.setattr(convolutions, "by_hand", lambda: False)
+    jax.clear_caches()
+    assert {name: count() for name, count in forms.items()} == by_hand
+    jax.clear_caches()
