@@ -63,9 +63,11 @@ def train(arguments):
     if not arguments or arguments[0].startswith("-"):
         print("usage: jaxgen train FAMILY|FILE.py [options]\n")
         return listed([])
-    from jaxgen import training
+    from jaxgen import programs, training
 
-    training.run(arguments[0], asked("train", *arguments))
+    options = asked("train", *arguments)
+    programs.keep()
+    training.run(arguments[0], options)
 
 
 def asked(command, name, *rest, more=None):
@@ -107,7 +109,7 @@ def named_before(arguments, *names):
 
 def sample(arguments):
     """Images of a run or of files of weights: jaxgen sample RUN|FILE [options]."""
-    from jaxgen import find, sampling, settings, source
+    from jaxgen import find, programs, sampling, settings, source
 
     (family,) = named_before(arguments, "family")
     cls = find.family(family) if family else source.family_of_run(arguments)
@@ -119,6 +121,7 @@ def sample(arguments):
     options = {name: x for name, x in given.items() if name in said or name in settings.signature(sampling.sample)}
     name = f"{'frames' if given['frames'] else 'seed'}_{given['seed']}.png"
     options["out"] = given["out"] or str(source.folder(given["source"]) / name)
+    programs.keep()
     sampling.sample(**options)
 
 

@@ -1,6 +1,6 @@
 """`jaxgen sweep`: a sweep from a command line, with commas between the values of an option; and `jaxgen sweep take`."""
 
-from jaxgen import cli, find, settings
+from jaxgen import cli, find, programs, settings
 from jaxgen import training as single
 from jaxgen.sweeping import listed, training
 from jaxgen.sweeping.taking import take
@@ -22,4 +22,5 @@ def run(arguments):
     cls = find.family(name)
     words, lists = listed.of_words(cls, settings.every(cls, single.options, options)[0], words)
     settled = cli.asked("sweep", name, *words, more=options)
+    programs.keep()
     return training.run(name, settled, settled.pop("seeds"), lists) and None
