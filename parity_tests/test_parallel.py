@@ -70,9 +70,22 @@ def assert_same_state(have, want):
     assert all(row.ok for row in rows), rows
 
 
-@pytest.mark.parametrize("name", SOME, ids=find.label)
+# composed ways show the plain ones, which all nets but one go in the marked suite
+FIRST = [pytest.param(way, marks=pytest.mark.slow if " " not in way else ()) for way in WAYS]
+
+
 @pytest.mark.parametrize("way", WAYS)
+def test_the_vae_is_the_same_as_jit(way):
+    same_as_jit("vae", way)
+
+
+@pytest.mark.parametrize("name", [name for name in SOME if name != "vae"], ids=find.label)
+@pytest.mark.parametrize("way", FIRST)
 def test_same_as_jit(name, way):
+    same_as_jit(name, way)
+
+
+def same_as_jit(name, way):
     step, start, batches, (want, told) = plain(name)
     have, metrics = WAYS[way](step)(start(ROOTS[0]), batches, ROOTS[0])
     row = compare("metrics", metrics, told)
