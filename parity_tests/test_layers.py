@@ -12,7 +12,8 @@ import pytest
 from layer_pairs import compare
 
 from jaxgen import nn
-from jaxgen.nn import convolutions as forms
+from jaxgen.nn import autocast, norms, sums
+from jaxgen.nn import convolutions as convolution_forms
 
 
 def ties(x):
@@ -174,14 +175,37 @@ def test_layer_is_torchs(case):
     compare(*case)
 
 
-CONVOLUTIONS = [case for case in CASES if case[0].startswith("Conv")]
-SOME = [pytest.param(case, marks=[pytest.mark.slow] * (i % 8 != 0)) for i, case in enumerate(CONVOLUTIONS)]
+TOUCHED = [case for case in CASES if case[0].startswith(("Conv", "GroupNorm", "BatchNorm"))]
+SOME = [pytest.param(case, marks=[pytest.mark.slow] * (i % 8 != 0)) for i, case in enumerate(TOUCHED)]
 
 
 @pytest.mark.parametrize("case", SOME, ids=lambda case: f"{case[0]} {case[1]}")
-def test_the_compilers_own_convolution_is_torchs(case, monkeypatch):
-    """What a GPU is given."""
-    monkeypatch.setattr(forms, "by_hand", lambda: False)
+def test_the_forms_of_a_gpu_are_torchs(case, monkeypatch):
+    """The compiler's own convolutions and sums."""
+    for module in (autocast, convolution_forms, norms, sums):
+        monkeypatch.setattr(module, "by_hand", lambda: False)
     jax.clear_caches()  # the choice is made while a program is traced
     compare(*case)
+    jax.clear_caches()
+
+
+FAULTS = {
+    "kernel flipped": (
+        convolution_forms, "native", lambda right: lambda x, w, *how: right(x, w[..., ::-1], *how),
+        ("Conv2d(3, 6, 3, 2, 1)", (2, 3, 8, 6)),
+    ),
+    "eps doubled": (
+        norms, "standardise", lambda right: lambda x, axes, eps: right(x, axes, 2 * eps),
+        ("GroupNorm(2, 6)", (2, 6, 3, 4)),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_the_forms_of_a_gpu_is_seen(name, monkeypatch):
+    module, function, fault, case = FAULTS[name]
+    monkeypatch.setattr(module, function, fault(getattr(module, function)))
+    compare(*case)  # a CPU has other forms
+    with pytest.raises(AssertionError):
+        test_the_forms_of_a_gpu_are_torchs(case, monkeypatch)
     jax.clear_caches()

@@ -13,7 +13,7 @@ BLOCKS = 256  # sums of sums: one float32 that runs over a large batch loses thr
 
 
 def by_hand():
-    """Whether this backend is given products."""
+    """Whether this backend is given products for sums, and the canonical forms of convolutions."""
     return jax.default_backend() == "cpu"
 
 
