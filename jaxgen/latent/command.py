@@ -3,7 +3,7 @@
 import inspect
 from difflib import get_close_matches
 
-from jaxgen import cli, find, latent, settings
+from jaxgen import cli, find, latent, programs, settings
 from jaxgen import source as sources
 from jaxgen.errors import UserError
 from jaxgen.latent import opening
@@ -36,6 +36,7 @@ def run(arguments):
     given = {key: x for key, x in given.items() if key in said or key in options(name)[0]}
     if not given["out"] and ACTIONS[name][0]:
         given["out"] = str(folder(given["source"]) / ACTIONS[name][0])
+    programs.keep()
     found = getattr(latent, name)(**given)
     if name == "likelihood":
         print(found)
