@@ -12,8 +12,8 @@ import pytest
 from layer_pairs import compare
 
 from jaxgen import nn
-from jaxgen.nn import autocast, norms, sums
 from jaxgen.nn import convolutions as convolution_forms
+from jaxgen.nn import norms, sums, winograd
 
 
 def ties(x):
@@ -180,12 +180,67 @@ SOME = [pytest.param(case, marks=[pytest.mark.slow] * (i % 8 != 0)) for i, case 
 
 
 @pytest.mark.parametrize("case", SOME, ids=lambda case: f"{case[0]} {case[1]}")
-def test_the_forms_of_a_gpu_are_torchs(case, monkeypatch):
+def test_the_forms_of_a_gpu_are_torchs(case):
     """The compiler's own convolutions and sums."""
-    for module in (autocast, convolution_forms, norms, sums):
-        monkeypatch.setattr(module, "by_hand", lambda: False)
     jax.clear_caches()  # the choice is made while a program is traced
+    with sums.forms_of("gpu"):
+        compare(*case)
+    jax.clear_caches()
+
+
+MINIMAL = [
+    ("Conv2d(3, 5, 3, 1, 1)", (2, 3, 7, 6)),
+    ("Conv2d(3, 5, 3, 1, 3)", (2, 3, 2, 3)),
+    ("Conv2d(3, 5, 2)", (2, 3, 4, 5)),
+    ("Conv2d(3, 5, 4, 2, 1)", (2, 3, 8, 7)),
+    ("Conv2d(3, 5, (3, 6), (1, 3), (0, 2))", (2, 3, 6, 10)),
+    ("Conv2d(3, 5, 6, 2, 2)", (2, 3, 9, 8)),
+    ("ConvTranspose2d(3, 5, 3, 1, 1)", (2, 3, 5, 4)),
+    ("ConvTranspose2d(3, 5, 4, 2, 1)", (2, 3, 3, 4)),
+    ("ConvTranspose2d(3, 5, 4, 2, 1, output_padding=1)", (2, 3, 3, 4)),
+    ("ConvTranspose2d(3, 5, (2, 9), (1, 3), (0, 2), (0, 2))", (2, 3, 4, 3)),
+]
+
+
+@pytest.mark.parametrize("case", MINIMAL, ids=lambda case: f"{case[0]} {case[1]}")
+def test_minimal_filtering_is_torchs(case, monkeypatch):
+    """However few channels there are, where it would not pay."""
+    anywhere = {taps: each._replace(channels=0, places=0) for taps, each in winograd.FILTERS.items()}
+    monkeypatch.setattr(winograd, "FILTERS", anywhere)
+    jax.clear_caches()
     compare(*case)
+    jax.clear_caches()
+
+
+def test_minimal_filtering_is_taken_where_it_pays():
+    """The layers of the documented nets; not a thin net, a few pixels, groups, gaps or half precision."""
+    three, four = convolution_forms.How((1, 1), (1, 1)), convolution_forms.How((2, 2), (1, 1))
+    assert winograd.fits((64, 64, 3, 3), three, (16, 28, 28), np.float32)
+    assert winograd.fits((512, 256, 4, 4), four, (64, 4, 4), np.float32)
+    assert not winograd.fits((64, 1, 3, 3), three, (16, 28, 28), np.float32)
+    assert not winograd.fits((256, 256, 3, 3), three, (16, 3, 3), np.float32)
+    assert not winograd.fits((64, 64, 3, 3), three._replace(groups=2), (16, 28, 28), np.float32)
+    assert not winograd.fits((64, 64, 3, 3), three._replace(dilation=(2, 2)), (16, 28, 28), np.float32)
+    assert not winograd.fits((64, 64, 3, 3), four, (16, 28, 28), np.float32)
+    assert not winograd.fits((64, 64, 3, 3), three, (16, 28, 28), "bfloat16")
+
+
+WRONG = {
+    "a sign": ("FILTERS", lambda right: right | {2: right[2]._replace(kernel=((1, 0), (1, -1), (0, 1)))}),
+    "tiles that do not add up": ("overlapped", lambda right: lambda grid: right([row[:2] for row in grid[:2]])),
+    "blocks in another order": (
+        "kernels",
+        lambda right: lambda w, *rest: right(w[:, :, ::-1], *rest),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_fault_in_minimal_filtering_is_seen(name, monkeypatch):
+    part, fault = WRONG[name]
+    monkeypatch.setattr(winograd, part, fault(getattr(winograd, part)))
+    with pytest.raises(AssertionError):
+        test_minimal_filtering_is_torchs(("Conv2d(3, 5, 4, 2, 1)", (2, 3, 8, 7)), monkeypatch)
     jax.clear_caches()
 
 
@@ -207,5 +262,5 @@ def test_a_fault_in_the_forms_of_a_gpu_is_seen(name, monkeypatch):
     monkeypatch.setattr(module, function, fault(getattr(module, function)))
     compare(*case)  # a CPU has other forms
     with pytest.raises(AssertionError):
-        test_the_forms_of_a_gpu_are_torchs(case, monkeypatch)
+        test_the_forms_of_a_gpu_are_torchs(case)
     jax.clear_caches()

@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxgen.nn import winograd
 from jaxgen.nn.sums import by_hand
 
 
@@ -47,6 +48,9 @@ def conv(x, w, how):
     if not by_hand():
         return native(x, w, how)
     s, p, d, groups = how
+    places = [(x.shape[1 + i] + 2 * p[i] - d[i] * (w.shape[2 + i] - 1) - 1) // s[i] + 1 for i in (0, 1)]
+    if winograd.fits(w.shape, how, (len(x), *places), x.dtype):
+        return winograd.conv(x, w, how, places)
     return canonical(x, w.transpose(2, 3, 1, 0), [(n, n) for n in p], s, d, feature_group_count=groups)
 
 
@@ -57,6 +61,8 @@ def conv_input(g, w, how, size):
         x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[1] * how.groups), g.dtype)
         return jax.linear_transpose(lambda x: native(x, w, how, g.shape[1:3]), x)(g)[0]
     s = how.stride
+    if winograd.fits(w.shape, how, g.shape[:3], g.dtype):
+        return winograd.conv_input(g, w, how, size)
     if s == (1, 1):
         return phase(g, w, how, size, (0, 0))
     rows = [jnp.stack([phase(g, w, how, size, (i, j)) for j in range(s[1])], 3) for i in range(s[0])]
@@ -95,6 +101,8 @@ def conv_weight(x, g, how, k):
     if not by_hand():
         w = jax.ShapeDtypeStruct((g.shape[3], x.shape[3] // how.groups, *k), x.dtype)
         return jax.linear_transpose(lambda w: native(x, w, how, g.shape[1:3]), w)(g)[0]
+    if winograd.fits((g.shape[3], x.shape[3] // how.groups, *k), how, g.shape[:3], g.dtype):
+        return winograd.conv_weight(x, g, how, k)
     s, p, d, groups = how
     reach = [(g.shape[1 + i] - 1) * s[i] + (k[i] - 1) * d[i] + 1 for i in (0, 1)]
     pads = [(p[i], reach[i] - x.shape[1 + i] - p[i]) for i in (0, 1)]

@@ -2,6 +2,8 @@
 keeps fast and on all cores, where it turns a large sum into slow windows; a GPU's compiler fuses them with what made
 the rows. Everything here can be differentiated again, in reverse mode."""
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from math import gcd
 
@@ -12,9 +14,22 @@ from jax.lax import rsqrt, stop_gradient
 BLOCKS = 256  # sums of sums: one float32 that runs over a large batch loses three digits
 
 
+CHOSEN: ContextVar = ContextVar("chosen", default=None)  # a backend whose forms are taken, whatever runs them
+
+
+@contextmanager
+def forms_of(backend):
+    """What is traced meanwhile has the forms of that backend. JAX may remember what was traced before: clear_caches."""
+    token = CHOSEN.set(backend)
+    try:
+        yield
+    finally:
+        CHOSEN.reset(token)
+
+
 def by_hand():
     """Whether this backend is given products for sums, and the canonical forms of convolutions."""
-    return jax.default_backend() == "cpu"
+    return (CHOSEN.get() or jax.default_backend()) == "cpu"
 
 
 def total(x):
