@@ -202,7 +202,10 @@ MINIMAL = [
 ]
 
 
-@pytest.mark.parametrize("case", MINIMAL, ids=lambda case: f"{case[0]} {case[1]}")
+QUICK = [pytest.param(case, marks=[pytest.mark.slow] * (i % 3 != 0)) for i, case in enumerate(MINIMAL)]
+
+
+@pytest.mark.parametrize("case", QUICK, ids=lambda case: f"{case[0]} {case[1]}")
 def test_minimal_filtering_is_torchs(case, monkeypatch):
     """However few channels there are, where it would not pay."""
     anywhere = {taps: each._replace(channels=0, places=0) for taps, each in winograd.FILTERS.items()}
