@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,8 @@ def bench(
     scan: int = 4,  # steps in one call of `many`
     policies: tuple[precision.Policy, ...] = ("float32",),  # precisions of products; PyTorch's flags are set to match
     compiled: bool = False,  # PyTorch's nets under torch.compile as well, in each mode that works here
+    width: int = 0,  # of the nets; 0: the documented
+    size: int = 0,  # of the images, in pixels; 0: the documented
     out: str | None = None,  # FILE.json for the numbers
 ) -> list[dict[str, Any]]:
     """Median milliseconds a step, interquartile range, and the ratio: the time of PyTorch's best side over ours; beside
@@ -41,13 +44,14 @@ def bench(
     torch = needs("torch", "verify")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
     most, results = ceilings(), []
-    about = {**provenance(), **told(), "batch": batch, "ceilings": most}
+    changes = {key: n for key, n in (("width", width), ("size", size)) if n}
+    about = {**provenance(), **told(), "batch": batch, "ceilings": most, **changes}
     for policy in policies:
         for name in families:
             with precision.scope(policy), at_precision(policy):
-                sides = contestants(name, batch, scan, compiled, policy)
+                sides = contestants(name, batch, scan, compiled, policy, **changes)
                 result = measure(name, sides, rounds, seconds, scan, AGREED[policy])
-                counted = work(*prepared(name, batch, 1, policy))
+                counted = work(*prepared(name, batch, 1, policy, **changes))
             results.append({"precision": policy, **result, "work": counted})
             Console(width=130).print(f"{name}, {policy}: {line(results[-1])}", style="dim")
             if out:  # after each: what is cut short is not lost
@@ -103,13 +107,13 @@ def alternate(sides, rounds, seconds, scan):
     return times
 
 
-def contestants(name, batch, scan, compiled=False, policy="float32") -> dict[str, Callable]:
+def contestants(name, batch, scan, compiled=False, policy="float32", **changes) -> dict[str, Callable]:
     """{side: steps -> seconds a step, the losses of the first step}, with the same weights, work and data; a GAN's
     second loss is of nets that were updated already."""
     torch, loop = needs("torch", "verify"), import_module(f"torch_ref.documented.{name}")
     torch.manual_seed(0)
-    twin = find.twin(loop.family)(**loop.matches)
-    family, txs, data, key = prepared(name, batch, scan, policy, stacked=True)
+    family, txs, data, key = prepared(name, batch, scan, policy, stacked=True, **changes)
+    twin = find.twin(loop.family)(**loop.matches | changes)
     first = family.draw(jax.random.fold_in(key, 0), pairs.at(data, 0))
     state_dict = {key: value.numpy().copy() for key, value in twin.state_dict().items()}
     step = partial(core.step, family, txs)
@@ -124,10 +128,14 @@ def contestants(name, batch, scan, compiled=False, policy="float32") -> dict[str
     }
 
 
-def prepared(name, batch, scan, policy="float32", stacked=False):
+def prepared(name, batch, scan, policy="float32", stacked=False, **changes):
     """-> family, optimisers, batches for so many steps (or one, not stacked), key: what the documented loop prints."""
     loop = import_module(f"torch_ref.documented.{name}")
-    family = Functional(find.family(loop.family)(**loop.matches), precision.compute(policy))
+    build = find.family(loop.family)
+    unknown = changes.keys() - signature(build).parameters
+    if unknown:
+        raise UserError(f"{name}: has no {', '.join(sorted(unknown))} to change. Leave it out for this model.")
+    family = Functional(build(**loop.matches | changes), precision.compute(policy))
     rng, inputs = np.random.default_rng(0), family.inputs(batch * core.shares(family))
     data = {k: jnp.asarray(rng.uniform(x.low, x.high, (scan, *x.shape)), x.dtype) for k, x in inputs.items()}
     txs = family.optimizers(**getattr(loop, "rates", {}))

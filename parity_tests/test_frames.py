@@ -77,6 +77,7 @@ def test_frames_of_a_file_of_weights(name):
     np.testing.assert_array_equal(jaxgen.sample("net.safetensors", count=3, frames=4)[:, -1], images)
 
 
+@pytest.mark.slow
 def test_every_place_holds_the_same_frames():
     untrained("flow")
     frames = jaxgen.sample("net.safetensors", frames=3)

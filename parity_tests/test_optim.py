@@ -12,7 +12,7 @@ import pytest
 import torch
 from cases import FIRST
 from layer_pairs import QUICK
-from names import HEAVY, NAMES, small
+from names import ALIKE, HEAVY, NAMES, small
 from test_parallel import assert_same_state, loop
 
 from jaxgen import core, find, optim, parallel
@@ -135,7 +135,12 @@ def decays(case):
     return inspect.signature(case.ours.optimizers).parameters
 
 
-@pytest.mark.parametrize("case", [x for x in FIRST.values() if x.name not in HEAVY], ids=str)
+LIGHT = [x for x in FIRST.values() if x.name not in HEAVY]
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(x, marks=pytest.mark.slow) if x.name in ALIKE else x for x in LIGHT], ids=str
+)
 def test_steps_with_everything_around(case):
     """Clipped, warmed up, decayed both ways, by a player who plays often as by one who plays once."""
     rows = compared(case, length=5, **AROUND)
@@ -145,7 +150,7 @@ def test_steps_with_everything_around(case):
 
 
 @pytest.mark.parametrize("accumulate", [2, 4])
-@pytest.mark.parametrize("case", [x for x in FIRST.values() if x.name not in HEAVY], ids=str)
+@pytest.mark.parametrize("case", LIGHT, ids=str)
 def test_accumulated_steps_are_torchs(case, accumulate):
     rows = compared(case, accumulate=accumulate)
     assert all(row.ok for row in rows), rows

@@ -70,8 +70,9 @@ def assert_same_state(have, want):
     assert all(row.ok for row in rows), rows
 
 
-# composed ways show the plain ones, which all nets but one go in the marked suite
-FIRST = [pytest.param(way, marks=pytest.mark.slow if " " not in way else ()) for way in WAYS]
+# composed ways show the plain ones, which all nets but one go in the marked suite; so with turns of several steps
+PLAIN = [way for way in WAYS if " " not in way or "turns" in way]
+FIRST = [pytest.param(way, marks=pytest.mark.slow) if way in PLAIN else way for way in WAYS]
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -109,7 +110,7 @@ def test_seeds_are_runs(name):
     assert_same_state(pairs.at(have, 1), other)
 
 
-@pytest.mark.parametrize("way", ["sharded", "pmap"])
+@pytest.mark.parametrize("way", ["sharded", pytest.param("pmap", marks=pytest.mark.slow)])
 def test_seeds_on_several_devices(way):
     """Whole runs side by side, each split over the devices."""
     name = NAMES[-1]

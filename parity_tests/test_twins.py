@@ -21,7 +21,7 @@ LOOPS = [module.name for module in pkgutil.iter_modules(torch_ref.documented.__p
 
 def marked(case):
     heavy = case.name in (*HEAVY, *ALIKE, "dcgan", "projection_gan")
-    first = [FIRST[name] for name in ("ddpm", "dcgan", "wgan_gp", "projection_gan")]
+    first = [FIRST[name] for name in ("ddpm", "dcgan", "projection_gan")]
     quick = not heavy or case in first or (case.samples_alone and case.name == "ddpm")
     return case if quick else pytest.param(case, marks=pytest.mark.slow)
 

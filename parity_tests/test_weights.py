@@ -6,14 +6,17 @@ import numpy as np
 import pytest
 import torch
 from cases import FIRST
+from names import HEAVY
 from safetensors.torch import load_file, load_model, save_file
 
 from jaxgen import nn, weights
 from jaxgen.errors import UserError
 from jaxgen.parity import pairs
 
+EACH = [pytest.param(x, marks=pytest.mark.slow) if x.name in HEAVY[1:] else x for x in FIRST.values()]
 
-@pytest.mark.parametrize("case", FIRST.values(), ids=str)
+
+@pytest.mark.parametrize("case", EACH, ids=str)
 @pytest.mark.parametrize("suffix", ["", ".ema"])
 def test_files_go_both_ways(case, suffix, tmp_path):
     """Ours -> theirs -> a .pt file -> ours."""
