@@ -151,7 +151,11 @@ def others(name, **arguments):
 
 @pytest.mark.parametrize(
     "name, arguments",
-    [pytest.param("wgan_gp", {}, marks=pytest.mark.slow), ("projection_gan", {}), *(("mlp_gan", {"objective": name}) for name in PENALISED)]
+    [
+        pytest.param("wgan_gp", {}, marks=pytest.mark.slow),
+        ("projection_gan", {}),
+        *(("mlp_gan", {"objective": name}) for name in PENALISED),
+    ]
     + [
         pytest.param(family, {"objective": name}, marks=pytest.mark.slow)
         for family in ("dcgan", "cgan")
