@@ -132,7 +132,7 @@ def prepared(name, batch, scan, policy="float32", stacked=False, **changes):
     """-> family, optimisers, batches for so many steps (or one, not stacked), key: what the documented loop prints."""
     loop = import_module(f"torch_ref.documented.{name}")
     build = find.family(loop.family)
-    unknown = changes.keys() - signature(build).parameters
+    unknown = changes.keys() - signature(build.__init__).parameters
     if unknown:
         raise UserError(f"{name}: has no {', '.join(sorted(unknown))} to change. Leave it out for this model.")
     family = Functional(build(**loop.matches | changes), precision.compute(policy))

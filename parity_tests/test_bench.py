@@ -63,3 +63,11 @@ def test_operations_are_those_of_products_and_convolutions_whatever_their_form()
     with sums.forms_of("gpu"):
         assert {name: count() for name, count in forms.items()} == by_hand
     jax.clear_caches()
+
+
+def test_nets_of_another_width():
+    family, *_ = bench.prepared("dcgan", 2, 1, width=3)
+    params = jax.eval_shape(lambda: family.init(jax.random.key(0))[0])
+    assert {x.shape[0] for x in jax.tree.leaves(params["disc"])} >= {3, 6, 12}
+    with pytest.raises(UserError, match="vae: has no width to change"):
+        bench.prepared("vae", 2, 1, width=3)
