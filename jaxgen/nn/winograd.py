@@ -146,8 +146,8 @@ def transposed(matrix):
 def products(how, left, right):
     """One product of matrices for each place of two grids; all tiles (t) are the rows of a matrix."""
     flat = lambda x: x.reshape(-1, x.shape[-1])
-    both = [zip(*rows, strict=True) for rows in zip(left, right, strict=True)]
-    return [[jnp.einsum(how, flat(x), flat(y)) for x, y in row] for row in both]
+    pairs = [zip(*rows, strict=True) for rows in zip(left, right, strict=True)]
+    return [[jnp.einsum(how, flat(x), flat(y)) for x, y in row] for row in pairs]
 
 
 def as_tiles(grid, like):
