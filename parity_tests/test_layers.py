@@ -215,6 +215,15 @@ def test_minimal_filtering_is_torchs(case, monkeypatch):
     jax.clear_caches()
 
 
+@pytest.mark.parametrize("value", [np.inf, np.nan])
+def test_minimal_filtering_spoils_what_reads_a_value_that_is_none_alone(value):
+    """As the textbook's form does."""
+    x, w, how = np.ones((1, 7, 8, 2)), np.ones((3, 2, 3, 3)), convolution_forms.How((1, 1), (1, 1))
+    x[0, 3, 4, 1] = value
+    y = winograd.conv(x, w, how, (7, 8))
+    assert not np.isfinite(y[:, 2:5, 3:6]).any() and np.isfinite(y).sum() == y.size - 27
+
+
 def test_minimal_filtering_is_taken_where_it_pays():
     """The layers of the documented nets; not a thin net, a few pixels, groups, gaps or half precision."""
     three, four = convolution_forms.How((1, 1), (1, 1)), convolution_forms.How((2, 2), (1, 1))

@@ -4,6 +4,7 @@ F(2, r) finds two neighbouring outputs of a filter of r taps in r + 1 products i
 in two dimensions 3x3 takes 16 instead of 36, and 2x2 takes 9 instead of 16. Over all tiles of an image, and all
 channels, each of these products is one of matrices. With s x s pixels in the channels a stride of s is a stride of 1
 (4x4 of stride 2 is 2x2). The entries of the matrices are 0, 1, -1 and 1/2, which adds next to nothing to round-off.
+An infinity may become a NaN in the outputs that read it, and in no others.
 
 As <y, g> = sum of (G w) (B' x) (A g), the three functions of `convolutions` are the three partial derivatives:
 conv A' [(G w) (B' x)], conv_input B [(G w) (A g)], conv_weight G' [(B' x) (A g)].
