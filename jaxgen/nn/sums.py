@@ -9,6 +9,7 @@ from math import gcd
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.lax import rsqrt, stop_gradient
 
 BLOCKS = 256  # sums of sums: one float32 that runs over a large batch loses three digits
@@ -92,9 +93,9 @@ def group_normalised(x, scale, shift, groups, eps):
 
 def forward(x, scale, shift, groups, eps):
     """-> y, what its gradient needs. Relative to each group's first value a float32 mean keeps its digits."""
-    near = x - stop_gradient(of_group(x[:, 0], groups, lambda first: first[..., :1]))
-    centred = near - of_group(total(near) / x.shape[1], groups, mean)
-    inverse = rsqrt(of_group(total(centred**2) / x.shape[1], groups, mean) + eps)
+    near = x - stop_gradient(first(x[:, 0], groups))
+    centred = near - mean(total(near) / x.shape[1], groups)
+    inverse = rsqrt(mean(total(centred**2) / x.shape[1], groups) + eps)
     y = centred * inverse
     return y * scale + shift, (y, inverse, scale)
 
@@ -103,18 +104,30 @@ def backward(groups, eps, kept, g):
     """Two sums over the rows give all three gradients."""
     (y, inverse, scale), rows = kept, g.shape[1]
     plain, along = total(g), total(g * y)
-    of = lambda sums: of_group(scale * sums / rows, groups, mean)
-    return inverse * (g * scale - of(plain) - y * of(along)), along.sum(0), plain.sum(0)
+    return (
+        inverse * (g * scale - mean(scale * plain / rows, groups) - y * mean(scale * along / rows, groups)),
+        along.sum(0),
+        plain.sum(0),
+    )
 
 
 group_normalised.defvjp(forward, backward)
 
 
-def mean(x):
-    return x.mean(-1, keepdims=True)
+def mean(x, groups):
+    """(N, C) -> (N, 1, C): the mean of each group's channels, for all of them."""
+    size = x.shape[1] // groups
+    return mixed(x, np.full((size, size), 1 / size))
 
 
-def of_group(x, groups, fn):
-    """(N, C) -> (N, 1, C): what `fn` makes of each group's channels, for all of them."""
-    grouped = x.reshape(x.shape[0], groups, -1)
-    return jnp.broadcast_to(fn(grouped), grouped.shape).reshape(x.shape[0], 1, x.shape[1])
+def first(x, groups):
+    """(N, C) -> (N, 1, C): each group's first channel, for all of them."""
+    size = x.shape[1] // groups
+    return mixed(x, np.eye(size, 1) * np.ones(size))
+
+
+def mixed(x, matrix):
+    """Within each group, by a product: a compiler takes a broadcast, but no product, into the loops over the rows, which
+    then look up each channel's group for each row."""
+    y = jnp.matmul(x.reshape(-1, len(matrix)), matrix.astype(x.dtype), precision="highest")
+    return y.reshape(x.shape[0], 1, x.shape[1])
