@@ -10,6 +10,7 @@ from flax import nnx
 
 from jaxgen.nn.autocast import full
 from jaxgen.nn.linear import check_image, pair
+from jaxgen.nn.sums import by_hand
 
 
 def windows(pool, x, fill):
@@ -79,8 +80,17 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
         rows, columns = (nearest(*each) for each in axes)
         return x[:, rows][:, :, columns]
     rows, columns = (jnp.asarray(bilinear(*each, bool(align_corners)), full(x).dtype) for each in axes)
-    # torch mixes pixels in float32, whatever its products are in
-    return jnp.einsum("ih,nhwc,jw->nijc", rows, full(x), columns, precision="highest").astype(x.dtype)
+    return mixed(full(x), rows, columns).astype(x.dtype)  # torch mixes pixels in float32, whatever its products are in
+
+
+def mixed(x, rows, columns):
+    """x (N, h, w, C), mixed by (H, h) and (W, w) -> (N, H, W, C). On a CPU a product for each row, and then for each
+    image, as one for all of them needs x transposed."""
+    if not by_hand():
+        return jnp.einsum("ih,nhwc,jw->nijc", rows, x, columns, precision="highest")
+    product = lambda m, y: jnp.matmul(jnp.broadcast_to(m, (len(y), *m.shape)), y, precision="highest")
+    wide = product(columns, x.reshape(-1, *x.shape[2:]))
+    return product(rows, wide.reshape(*x.shape[:2], -1)).reshape(len(x), len(rows), len(columns), -1)
 
 
 def check_resize(name, size, scale_factor, mode, align_corners):

@@ -104,11 +104,8 @@ def backward(groups, eps, kept, g):
     """Two sums over the rows give all three gradients."""
     (y, inverse, scale), rows = kept, g.shape[1]
     plain, along = total(g), total(g * y)
-    return (
-        inverse * (g * scale - mean(scale * plain / rows, groups) - y * mean(scale * along / rows, groups)),
-        along.sum(0),
-        plain.sum(0),
-    )
+    of = lambda sums: mean(scale * sums / rows, groups)
+    return inverse * (g * scale - of(plain) - y * of(along)), along.sum(0), plain.sum(0)
 
 
 group_normalised.defvjp(forward, backward)
@@ -127,7 +124,7 @@ def first(x, groups):
 
 
 def mixed(x, matrix):
-    """Within each group, by a product: a compiler takes a broadcast, but no product, into the loops over the rows, which
-    then look up each channel's group for each row."""
+    """Within each group, by a product: a broadcast goes into the loops over the rows, which then look up the group of
+    every channel in every row; a product never does."""
     y = jnp.matmul(x.reshape(-1, len(matrix)), matrix.astype(x.dtype), precision="highest")
     return y.reshape(x.shape[0], 1, x.shape[1])

@@ -57,8 +57,13 @@ def fits(shape, how, places, dtype):
 def conv(x, w, how, places):
     """x (N, H, W, C), w (O, C, kh, kw) -> (N, *places, O)."""
     filters = of(w.shape[2:], how)
+    return filtered("tc,co->to", x, kernels(w, how, filters), how, places, filters)
+
+
+def filtered(how_multiplied, x, kernels, how, places, filters):
+    """Of an image and the grid of its kernel's matrices."""
     given = sources(x, how, places, filters)
-    tiles = as_tiles(products("tc,co->to", given, kernels(w, how, filters)), given)
+    tiles = as_tiles(products(how_multiplied, given, kernels), given)
     y = interleaved(both([f.target for f in filters], tiles))
     return y[:, : places[0], : places[1]]
 
@@ -66,9 +71,12 @@ def conv(x, w, how, places):
 def conv_input(g, w, how, size):
     """g (N, h, w, O) -> (N, *size, C)."""
     outer = [k - 1 - p for k, p in zip(w.shape[2:], how.padding, strict=True)]
-    if how.stride == (1, 1) and min(outer) >= 0:  # as a convolution of g by the kernel from behind: nothing overlaps
-        return conv(g, w[:, :, ::-1, ::-1].transpose(1, 0, 2, 3), how._replace(padding=tuple(outer)), size)
     filters = of(w.shape[2:], how)
+    if how.stride == (1, 1) and min(outer) >= 0:  # as a convolution of g by the kernel from behind: nothing overlaps
+        rows, columns = [[f.kernel.index(row[::-1]) for row in f.kernel] for f in filters]
+        forward = kernels(w, how, filters)
+        behind = [[forward[i][j] for j in columns] for i in rows]
+        return filtered("to,co->tc", g, behind, how._replace(padding=tuple(outer)), size, filters)
     given = targets(g, filters)
     tiles = as_tiles(products("to,co->tc", given, kernels(w, how, filters)), given)
     x = overlapped(both([transposed(f.source) for f in filters], tiles))
