@@ -95,18 +95,28 @@ def update(family, txs, state, batch, draws, *, decay=0.999, accumulate=1):
     """-> state, metrics. Every player plays; no randomness in here: it all arrived in `draws`. `decay` is that of the
     running average, where the state keeps one; a turn goes through its rows in `accumulate` micro-batches."""
     before, metrics = state, {}
-    for name, player in family.players.items():
+    for name in family.players:
         seen = before if is_simultaneous(family) else state
-        for turn in range(player.times):
-            mine = share(family, batch, 0 if player.reuse else turn), share(family, draws, turn)
-            changes, told = play(family, txs[name], name, seen, *mine, accumulate)
-            seen = seen.having(**changes)
+        changes, told = turns(family, txs[name], name, seen, batch, draws, accumulate)
         state = state.having(**changes)
         metrics |= told
     nets, step = {"params": state.params, "stats": state.stats}, state.step + 1
     ema = average(state.ema, nets, decay) if state.ema else {}
     widths = {key: blend(old, nets, averages.share(float(key), step)) for key, old in state.widths.items()}
     return state.replace(step=step, ema=ema, widths=widths), metrics
+
+
+def turns(family, tx, name, state, batch, draws, accumulate=1):
+    """All turns of one player -> what they change, metrics of the last. Several are a loop, which is compiled once."""
+    player = family.players[name]
+    look = lambda turn: (share(family, batch, 0 if player.reuse else turn), share(family, draws, turn))
+    if player.times == 1:
+        return play(family, tx, name, state, *look(0), accumulate)
+    again = lambda changes, mine: play(family, tx, name, state.having(**changes), *mine, accumulate)
+    now = {"params": pick(state.params, player.trains), "stats": pick(state.stats, player.moves)}
+    each = jax.tree.map(lambda *x: jnp.stack(x), *map(look, range(player.times)))
+    changes, told = jax.lax.scan(again, now | {"opt": {name: state.opt[name]}}, each)
+    return changes, jax.tree.map(lambda x: x[-1], told)
 
 
 def play(family, tx, name, state, batch, draws, accumulate=1):

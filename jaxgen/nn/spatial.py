@@ -84,13 +84,13 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
 
 
 def mixed(x, rows, columns):
-    """x (N, h, w, C), mixed by (H, h) and (W, w) -> (N, H, W, C). On a CPU a product for each row, and then for each
-    image, as one for all of them needs x transposed."""
+    """x (N, h, w, C), mixed by (H, h) and (W, w) -> (N, H, W, C). On a CPU a product for each image, and then for each
+    row, as one for all of them needs x transposed."""
     if not by_hand():
         return jnp.einsum("ih,nhwc,jw->nijc", rows, x, columns, precision="highest")
     product = lambda m, y: jnp.matmul(jnp.broadcast_to(m, (len(y), *m.shape)), y, precision="highest")
-    wide = product(columns, x.reshape(-1, *x.shape[2:]))
-    return product(rows, wide.reshape(*x.shape[:2], -1)).reshape(len(x), len(rows), len(columns), -1)
+    high = product(rows, x.reshape(*x.shape[:2], -1))
+    return product(columns, high.reshape(-1, *x.shape[2:])).reshape(len(x), len(rows), len(columns), -1)
 
 
 def check_resize(name, size, scale_factor, mode, align_corners):

@@ -167,6 +167,7 @@ def quickly():
     jax.config.update("jax_disable_most_optimizations", True)
     try:
         with ExitStack() as changes:
+            changes.enter_context(jax.disable_jit())  # a loop is a program, too
             changes.enter_context(patch.object(pairs, "quick", lambda function, often=False: function))
             changes.enter_context(Replaced(Functional, "apply", make))
             changes.enter_context(Replaced(Setting, "step", cache))  # a step's draws are asked for at every level
