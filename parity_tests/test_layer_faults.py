@@ -9,7 +9,7 @@ import test_layers
 import test_losses
 from layer_pairs import compare
 from test_layer_edges import compare_initial
-from test_layer_float32 import compare_float32
+from test_layer_float32 import compare_digits, compare_float32
 
 from jaxgen import nn
 
@@ -58,6 +58,8 @@ FAULTS = {
         "sums", "mean(total(centred**2) / x.shape[1], groups)",
         "mean(total(x**2) / x.shape[1], groups) - mean(total(x) / x.shape[1], groups) ** 2",
         compare_float32, "GroupNorm(4, 16)", (4, 16, 8, 8)),
+    "group mean far from zero": (
+        "sums", "x - stop_gradient(first(x[:, 0], groups))", "x", compare_digits, "GroupNorm(4, 16)", (4, 16, 8, 8)),
     "batch variance in one pass": (
         "norms", "axis.mean(average(centred**2))", "axis.mean(average(rows**2)) - mean**2",
         compare_float32, "BatchNorm2d(8)", (16, 8, 6, 5)),
@@ -101,6 +103,9 @@ FAULTS = {
         layer, "Flatten()", (2, 3, 4, 5)),
     "align_corners ignored": (
         "spatial", "if align_corners:", "if False:",
+        layer, "Upsample(scale_factor=2, mode='bilinear', align_corners=True)", (2, 3, 4, 5)),
+    "resized from the other end": (
+        "spatial", "jnp.broadcast_to(m, (len(y)", "jnp.broadcast_to(m[:, ::-1], (len(y)",
         layer, "Upsample(scale_factor=2, mode='bilinear', align_corners=True)", (2, 3, 4, 5)),
     "scale recomputed from sizes": (
         "spatial", "1 / scale if scale else length / size", "length / size",

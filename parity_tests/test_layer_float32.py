@@ -28,16 +28,31 @@ def test_float32_far_from_zero(case):
 
 def compare_float32(text, shape):
     """At mean 1000 and deviation 1, errors from the float64 truth are at most four times torch's own."""
+    for name, (ours, torchs, scale) in errors(text, shape).items():
+        assert ours <= 4 * torchs + 4 * 2**-24 * scale, name
+
+
+def test_a_group_norm_keeps_its_digits():
+    compare_digits("GroupNorm(4, 16)", (4, 16, 8, 8))
+
+
+def compare_digits(text, shape):
+    """What is measured from a group's own first value loses nothing by being far from zero, as torch's does."""
+    ours, torchs, _ = errors(text, shape)["y"]
+    assert 20 * ours <= torchs
+
+
+def errors(text, shape):
+    """{array: ours and torch's root mean square beside the float64 truth, and its largest value}."""
     random = np.random.default_rng(0)
     x, probe = (random.normal(mean, 1, shape).astype(np.float32) for mean in (1000, 0))
     state_dict = {
         k: randomised(k, v.numpy(), random).astype(v.numpy().dtype) for k, v in theirs(text).state_dict().items()
     }
     truth, want = (found_there(text, state_dict, x, probe, dtype) for dtype in (torch.float64, torch.float32))
-    for name, have in found_here(text, state_dict, x, probe).items():
-        ours, torchs = (np.sqrt(np.mean((y - truth[name]) ** 2)) for y in (have, want[name]))
-        assert have.dtype == np.float32, name
-        assert ours <= 4 * torchs + 4 * 2**-24 * np.abs(truth[name]).max(), name
+    have, off = found_here(text, state_dict, x, probe), lambda y, true: np.sqrt(np.mean((y - true) ** 2))
+    assert all(y.dtype == np.float32 for y in have.values())
+    return {k: (off(y, truth[k]), off(want[k], truth[k]), np.abs(truth[k]).max()) for k, y in have.items()}
 
 
 def found_there(text, state_dict, x, probe, dtype):

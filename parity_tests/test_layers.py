@@ -237,22 +237,26 @@ def test_minimal_filtering_is_taken_where_it_pays():
     assert not winograd.fits((64, 64, 3, 3), three, (16, 28, 28), "bfloat16")
 
 
+THREE, FOUR = ("Conv2d(3, 5, 3, 1, 1)", (2, 3, 7, 6)), ("Conv2d(3, 5, 4, 2, 1)", (2, 3, 8, 7))
 WRONG = {
-    "a sign": ("FILTERS", lambda right: right | {2: right[2]._replace(kernel=((1, 0), (1, -1), (0, 1)))}),
-    "tiles that do not add up": ("overlapped", lambda right: lambda grid: right([row[:2] for row in grid[:2]])),
-    "blocks in another order": (
-        "kernels",
-        lambda right: lambda w, *rest: right(w[:, :, ::-1], *rest),
+    "a sign": (FOUR, "FILTERS", lambda right: right | {2: right[2]._replace(kernel=((1, 0), (1, -1), (0, 1)))}),
+    "tiles that do not add up": (FOUR, "overlapped", lambda right: lambda grid: right([row[:2] for row in grid[:2]])),
+    "blocks in another order": (FOUR, "kernels", lambda right: lambda w, *rest: right(w[:, :, ::-1], *rest)),
+    "a kernel turned in the gradient alone": (
+        THREE, "filtered",
+        lambda right: lambda product, x, grid, *rest: right(
+            product, x, grid if product.startswith("tc") else [row[::-1] for row in grid], *rest
+        ),
     ),
-}
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", WRONG)
 def test_a_fault_in_minimal_filtering_is_seen(name, monkeypatch):
-    part, fault = WRONG[name]
+    case, part, fault = WRONG[name]
     monkeypatch.setattr(winograd, part, fault(getattr(winograd, part)))
     with pytest.raises(AssertionError):
-        test_minimal_filtering_is_torchs(("Conv2d(3, 5, 4, 2, 1)", (2, 3, 8, 7)), monkeypatch)
+        test_minimal_filtering_is_torchs(case, monkeypatch)
     jax.clear_caches()
 
 

@@ -80,10 +80,12 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
         rows, columns = (nearest(*each) for each in axes)
         return x[:, rows][:, :, columns]
     rows, columns = (jnp.asarray(bilinear(*each, bool(align_corners)), full(x).dtype) for each in axes)
-    return mixed(full(x), rows, columns).astype(x.dtype)  # torch mixes pixels in float32, whatever its products are in
+    return resampled(full(x), rows, columns).astype(
+        x.dtype
+    )  # torch mixes pixels in float32, whatever its products are in
 
 
-def mixed(x, rows, columns):
+def resampled(x, rows, columns):
     """x (N, h, w, C), mixed by (H, h) and (W, w) -> (N, H, W, C). On a CPU a product for each image, and then for each
     row, as one for all of them needs x transposed."""
     if not by_hand():

@@ -114,17 +114,17 @@ group_normalised.defvjp(forward, backward)
 def mean(x, groups):
     """(N, C) -> (N, 1, C): the mean of each group's channels, for all of them."""
     size = x.shape[1] // groups
-    return mixed(x, np.full((size, size), 1 / size))
+    return within_groups(x, np.full((size, size), 1 / size))
 
 
 def first(x, groups):
     """(N, C) -> (N, 1, C): each group's first channel, for all of them."""
     size = x.shape[1] // groups
-    return mixed(x, np.eye(size, 1) * np.ones(size))
+    return within_groups(x, np.eye(size, 1) * np.ones(size))
 
 
-def mixed(x, matrix):
-    """Within each group, by a product: a broadcast goes into the loops over the rows, which then look up the group of
-    every channel in every row; a product never does."""
+def within_groups(x, matrix):
+    """(N, C) -> (N, 1, C): each group's channels times a square matrix. A broadcast would go into the loops over the
+    rows, which then look up the group of every channel in every row; a product never does."""
     y = jnp.matmul(x.reshape(-1, len(matrix)), matrix.astype(x.dtype), precision="highest")
     return y.reshape(x.shape[0], 1, x.shape[1])

@@ -60,27 +60,27 @@ def conv(x, w, how, places):
     return filtered("tc,co->to", x, kernels(w, how, filters), how, places, filters)
 
 
-def filtered(how_multiplied, x, kernels, how, places, filters):
-    """Of an image and the grid of its kernel's matrices."""
-    given = sources(x, how, places, filters)
-    tiles = as_tiles(products(how_multiplied, given, kernels), given)
-    y = interleaved(both([f.target for f in filters], tiles))
-    return y[:, : places[0], : places[1]]
-
-
 def conv_input(g, w, how, size):
     """g (N, h, w, O) -> (N, *size, C)."""
-    outer = [k - 1 - p for k, p in zip(w.shape[2:], how.padding, strict=True)]
+    outer = tuple(k - 1 - p for k, p in zip(w.shape[2:], how.padding, strict=True))
     filters = of(w.shape[2:], how)
+    grid = kernels(w, how, filters)  # the forward's: the compiler makes it once
     if how.stride == (1, 1) and min(outer) >= 0:  # as a convolution of g by the kernel from behind: nothing overlaps
         rows, columns = [[f.kernel.index(row[::-1]) for row in f.kernel] for f in filters]
-        forward = kernels(w, how, filters)
-        behind = [[forward[i][j] for j in columns] for i in rows]
-        return filtered("to,co->tc", g, behind, how._replace(padding=tuple(outer)), size, filters)
+        behind = [[grid[i][j] for j in columns] for i in rows]
+        return filtered("to,co->tc", g, behind, how._replace(padding=outer), size, filters)
     given = targets(g, filters)
-    tiles = as_tiles(products("to,co->tc", given, kernels(w, how, filters)), given)
+    tiles = as_tiles(products("to,co->tc", given, grid), given)
     x = overlapped(both([transposed(f.source) for f in filters], tiles))
     return unblocked(x, how, size)
+
+
+def filtered(product, x, grid, how, places, filters):
+    """A' [grid (B' x)]: every channel of what goes in meets every channel of what comes out, as `product` says."""
+    given = sources(x, how, places, filters)
+    tiles = as_tiles(products(product, given, grid), given)
+    y = interleaved(both([f.target for f in filters], tiles))
+    return y[:, : places[0], : places[1]]
 
 
 def conv_weight(x, g, how, k):
