@@ -1,6 +1,7 @@
 """PyTorch's side of the benchmarks: where it runs, in what precision, and in which modes of its compiler."""
 
 import copy
+import logging
 import time
 from contextlib import contextmanager
 
@@ -50,6 +51,7 @@ def rivals(twin, compiled, policy="float32"):
     """{side: the twin with the same keys and weights}: as it is, and as torch.compile and layouts may make it
     faster."""
     torch, gpu = needs("torch", "verify"), device() == "cuda"
+    logging.getLogger("torch").setLevel(logging.CRITICAL)  # a mode that fails is told in one line
     twin = twin.to(device())
     sides = {"torch": twin} | (
         {"channels last": copy.deepcopy(twin).to(memory_format=torch.channels_last)} if gpu else {}
@@ -61,7 +63,8 @@ def rivals(twin, compiled, policy="float32"):
             if policy == "bf16":
                 narrow(net)
             if side in modes:
-                net.compile(**modes[side])
+                # else the compiler takes a second size of the same code for one of many, and is slower or fails
+                net.compile(dynamic=False, **modes[side])
     return sides
 
 
