@@ -5,14 +5,14 @@ import hashlib
 import jax
 import jax.numpy as jnp
 
-from jaxgen import core, weights
+from jaxgen import core, parallel, weights
 from jaxgen.errors import UserError
 
 
 def state(setup):
     """Initial weights; nets that `--init` names have those of their file. So have their averages, and their optimisers,
     some of which keep a copy."""
-    made = jax.jit(setup.fresh)(setup.root)
+    made = parallel.once(setup.fresh)(setup.root)
     if not setup.options["init"]:
         return made
     for net, path in files(setup).items():

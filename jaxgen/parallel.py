@@ -39,6 +39,12 @@ def jit(fn, *, deterministic=False, **kwargs):
     return jax.jit(fn, donate_argnums=0, compiler_options=options(deterministic), **kwargs)
 
 
+def once(fn):
+    """A jit for what runs once. A CPU's compiler takes half or a quarter of the time with it, for the same bits."""
+    hurried = {"xla_backend_optimization_level": 1} if jax.default_backend() == "cpu" else None
+    return jax.jit(fn, compiler_options=hurried)
+
+
 def placed(*spec):
     """Over all devices: on each of them whole, or split along the axis that is named."""
     mesh = jax.make_mesh((jax.device_count(),), (NAME,), axis_types=(AxisType.Auto,))

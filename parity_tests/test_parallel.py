@@ -151,3 +151,13 @@ def test_a_run_goes_on_from_a_state_alone(name):
         state, _ = run(state, pairs.at(batches, i), ROOTS[0])
     jax.tree.map(np.testing.assert_array_equal, state, want)
     assert run._cache_size() == 1, "compiled more than once"
+
+
+@pytest.mark.parametrize("name", SOME, ids=find.label)
+@pytest.mark.parametrize("wide", [True, False], ids=["float64", "float32"])
+def test_a_program_that_runs_once_gives_the_same_bits(name, wide):
+    """However little time its compiler takes."""
+    with jax.enable_x64(wide):
+        family = small(name)
+        made = [jit(partial(core.init, family, family.optimizers()))(ROOTS[0]) for jit in (jax.jit, parallel.once)]
+    jax.tree.map(np.testing.assert_array_equal, *made)

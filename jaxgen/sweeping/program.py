@@ -44,7 +44,7 @@ class Runs:
             raise UserError(f"{names}: cannot be listed: {why}. Start a sweep for each.") from error
 
     def state(self):
-        return jax.jit(self.fresh)(self.roots, self.values)
+        return parallel.once(self.fresh)(self.roots, self.values)
 
     @cached_property
     def feeds(self):
