@@ -83,6 +83,8 @@ def upto(fn, block=1):
 
     Before each turn of such a loop a GPU's host asks the device whether to go on: so many steps make one turn."""
 
+    fn = jax.jit(fn, inline=True)  # traced once, though it is asked for its shapes first
+
     def run(state, batches, rest):
         count, rest = rest
         at = lambda i: jax.tree.map(lambda x: x[i], batches)
