@@ -166,7 +166,9 @@ def test_a_slope_is_that_of_one_image(name, arguments):
     assert others(name, **arguments) == 0
 
 
-@pytest.mark.parametrize("name, arguments", [("wgan_gp", {"critic": "documented"}), ("dcgan", {})])
+@pytest.mark.parametrize(
+    "name, arguments", [pytest.param("wgan_gp", {"critic": "documented"}, marks=pytest.mark.slow), ("dcgan", {})]
+)
 def test_batch_statistics_mix_images(name, arguments):
     """The check sees it: the printed critic's score of an image depends on the others."""
     assert others(name, **arguments) > 1e-4

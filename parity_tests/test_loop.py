@@ -332,7 +332,8 @@ def test_weights_to_start_from():
 
 
 @pytest.mark.parametrize("given", [dict(accumulate=2), dict(clip=0.1), dict(precision="bf16"), dict(weight_decay=0.1),
-                                   dict(schedule="linear", warmup=2), dict(precision="tf32")], ids=str)  # fmt: skip
+                                   dict(schedule="linear", warmup=2),
+                                   pytest.param(dict(precision="tf32"), marks=pytest.mark.slow)], ids=str)  # fmt: skip
 def test_options_reach_the_step(given):
     """Each changes what is learned (tf32 is float32 on a CPU)."""
     training.train("vae", **TINY, steps=6, name="plain")

@@ -149,7 +149,7 @@ def test_steps_with_everything_around(case):
         assert not all(row.ok for row in compared(case, length=5, blind=True, **AROUND)), "the count is a player's own"
 
 
-@pytest.mark.parametrize("accumulate", [2, 4])
+@pytest.mark.parametrize("accumulate", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("case", LIGHT, ids=str)
 def test_accumulated_steps_are_torchs(case, accumulate):
     rows = compared(case, accumulate=accumulate)
@@ -186,7 +186,7 @@ def accumulated(name):
     return step, start, batches, loop(parallel.jit(step), start(), batches, jax.random.key(5))
 
 
-@pytest.mark.parametrize("way", ["sharded", "pmap"])
+@pytest.mark.parametrize("way", ["sharded", pytest.param("pmap", marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "name", [TOY, *(pytest.param(x, marks=pytest.mark.slow) for x in NAMES if x != TOY)], ids=find.label
 )

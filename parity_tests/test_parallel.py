@@ -153,6 +153,7 @@ def test_a_run_goes_on_from_a_state_alone(name):
     assert run._cache_size() == 1, "compiled more than once"
 
 
+@pytest.mark.slow  # the others compile in a hurry themselves
 @pytest.mark.parametrize("name", SOME, ids=find.label)
 @pytest.mark.parametrize("wide", [True, False], ids=["float64", "float32"])
 def test_a_program_that_runs_once_gives_the_same_bits(name, wide):

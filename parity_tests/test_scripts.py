@@ -24,7 +24,8 @@ def run(*command, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", ["vae", pytest.param("dcgan", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["vae", "dcgan"])
 def test_the_functional_loop(name, tmp_path, monkeypatch):
     """On one device and on four, to the same weights; it stays a page that one can read."""
     script, net = ROOT / "scripts" / "functional_loop.py", {"vae": "vae", "dcgan": "gen"}[name]

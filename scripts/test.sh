@@ -12,7 +12,8 @@ ruff check .
 ruff format --check .
 mypy jaxgen
 spread="-n auto --maxprocesses 4 --dist worksteal" # a process a core
-python -m pytest -v $spread -m "not slow" "$@"
+# LLVM in a hurry: the nets are small, and to compile them takes longest. What is slow is compiled as for users.
+XLA_FLAGS="--xla_backend_optimization_level=1 ${XLA_FLAGS:-}" python -m pytest -v $spread -m "not slow" "$@"
 if $slow; then
   python -m pytest -v $spread -m "slow and not alone" "$@"
   python -m pytest -v -m "slow and alone" "$@"
