@@ -8,6 +8,7 @@ from functools import partial
 from importlib import import_module
 from inspect import signature
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import jax
@@ -43,6 +44,8 @@ def bench(
     it the work of a step, as XLA counts it, and the rates at which it was done, as parts of what the machine can do."""
     torch = needs("torch", "verify")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
+    for name in families:  # before minutes are spent on others
+        documented(name)
     most, results = ceilings(), []
     changes = {key: n for key, n in (("width", width), ("size", size)) if n}
     about = {**provenance(), **told(), "batch": batch, "ceilings": most, **changes}
@@ -110,7 +113,7 @@ def alternate(sides, rounds, seconds, scan):
 def contestants(name, batch, scan, compiled=False, policy="float32", **changes) -> dict[str, Callable]:
     """{side: steps -> seconds a step, the losses of the first step}, with the same weights, work and data; a GAN's
     second loss is of nets that were updated already."""
-    torch, loop = needs("torch", "verify"), import_module(f"torch_ref.documented.{name}")
+    torch, loop = needs("torch", "verify"), documented(name)
     torch.manual_seed(0)
     family, txs, data, key = prepared(name, batch, scan, policy, stacked=True, **changes)
     twin = find.twin(loop.family)(**loop.matches | changes)
@@ -128,9 +131,17 @@ def contestants(name, batch, scan, compiled=False, policy="float32", **changes) 
     }
 
 
+def documented(name):
+    """The loop as its document prints it."""
+    there = sorted(module.name for module in iter_modules(import_module("torch_ref.documented").__path__))
+    if name not in there:
+        raise UserError(f"families: expected some of {', '.join(there)}, got {name!r}.")
+    return import_module(f"torch_ref.documented.{name}")
+
+
 def prepared(name, batch, scan, policy="float32", stacked=False, **changes):
     """-> family, optimisers, batches for so many steps (or one, not stacked), key: what the documented loop prints."""
-    loop = import_module(f"torch_ref.documented.{name}")
+    loop = documented(name)
     build = find.family(loop.family)
     unknown = changes.keys() - signature(build.__init__).parameters
     if unknown:

@@ -2,6 +2,7 @@
 
 import time
 from functools import partial
+from inspect import signature
 from typing import Any
 
 import jax
@@ -12,7 +13,7 @@ from jaxgen import find, parallel, precision
 from jaxgen.bench import begin, measure, save
 from jaxgen.bench_tables import drawn, line
 from jaxgen.bench_torch import at_precision, device, rivals, told
-from jaxgen.errors import needs
+from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
 from jaxgen.run import provenance
@@ -31,6 +32,8 @@ def sampling(
     """Median milliseconds for all images, interquartile range, and the ratio: the time of PyTorch's best side over
     ours. No image is made in bf16: that policy is training's."""
     asked = {"sampler": sampler, "sampling_steps": sampling_steps}
+    if asked.keys() - signature(find.family(family).__init__).parameters:
+        raise UserError(f"family: expected one that samples in steps, as ddpm, edm and flow, got {family!r}.")
     with precision.scope(policy), at_precision(policy):
         result = measure(family, contestants(family, count, asked, compiled), rounds, 0.0)
     Console(width=130).print(f"{family}: {line(result)}", style="dim")

@@ -4,7 +4,7 @@ import os
 import sys
 
 from jaxgen import __version__
-from jaxgen.errors import Stopped, UserError
+from jaxgen.errors import Stopped, UserError, one_line
 
 
 def main(argv: list[str] | None = None):
@@ -12,27 +12,23 @@ def main(argv: list[str] | None = None):
     arguments = sys.argv[1:] if argv is None else argv
     command, rest = (arguments[0], arguments[1:]) if arguments else ("--help", [])
     try:
-        if command in ("-h", "--help"):
-            print(overview())
-        elif command == "--version":
-            print(f"jaxgen {__version__}")
-        elif command == "--completion":
-            from jaxgen import completion
+        with one_line("jaxgen"):
+            if command in ("-h", "--help"):
+                print(overview())
+            elif command == "--version":
+                print(f"jaxgen {__version__}")
+            elif command == "--completion":
+                from jaxgen import completion
 
-            about = {name: function.__doc__ or "" for name, function in COMMANDS.items()}
-            print(completion.script(rest[0] if rest else "", about))
-        elif command in COMMANDS:
-            sys.exit(COMMANDS[command](rest))
-        else:
-            from difflib import get_close_matches
+                about = {name: function.__doc__ or "" for name, function in COMMANDS.items()}
+                print(completion.script(rest[0] if rest else "", about))
+            elif command in COMMANDS:
+                sys.exit(COMMANDS[command](rest))
+            else:
+                from difflib import get_close_matches
 
-            near = get_close_matches(command, COMMANDS, 1)
-            raise UserError(f"unknown command {command!r}. {f'Did you mean {near[0]}?' if near else overview()}")
-    except UserError as error:
-        if os.environ.get("JAXGEN_TRACEBACK"):
-            raise
-        print(f"jaxgen: {error}", file=sys.stderr)
-        sys.exit(error.code)
+                near = get_close_matches(command, COMMANDS, 1)
+                raise UserError(f"unknown command {command!r}. {f'Did you mean {near[0]}?' if near else overview()}")
     except RuntimeError as error:
         if "RESOURCE_EXHAUSTED" not in str(error) or os.environ.get("JAXGEN_TRACEBACK"):
             raise

@@ -1,6 +1,8 @@
 """One clear line for what a user can cause, with an exit code; and the one way to ask for an extra."""
 
 import importlib
+import os
+import sys
 from contextlib import contextmanager
 from typing import get_args
 
@@ -29,6 +31,18 @@ class Stopped(KeyboardInterrupt):
     def __init__(self, message, code):
         super().__init__(message)
         self.code = code
+
+
+@contextmanager
+def one_line(who):
+    """What a user caused ends a command with one line and its exit code; with $JAXGEN_TRACEBACK also where it arose."""
+    try:
+        yield
+    except UserError as error:
+        if os.environ.get("JAXGEN_TRACEBACK"):
+            raise
+        print(f"{who}: {error}", file=sys.stderr)
+        sys.exit(error.code)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxgen import bench, core
+from jaxgen import bench, bench_sampling, bench_start, core
 from jaxgen.bench_machine import products
 from jaxgen.bench_profile import kernels
 from jaxgen.errors import UserError
@@ -35,6 +35,25 @@ def test_sides_that_do_not_agree_are_not_timed(monkeypatch):
     monkeypatch.setattr(core, "step", wrong)
     with jax.enable_x64(False), pytest.raises(UserError, match="vae: the sides do not agree before they are timed"):
         bench.bench(("vae",), **TINY)
+
+
+@pytest.mark.slow
+def test_starts_are_timed_without_programs_and_with_them(tmp_path):
+    [result] = bench_start.start(("vae",), rounds=1, out=str(tmp_path / "start.json"))
+    assert json.loads((tmp_path / "start.json").read_text())["results"] == [result]
+    for side in ("cold", "warm"):
+        assert 0 < result[side]["first step"] < result[side]["end"]
+
+
+@pytest.mark.parametrize("call, told", [
+    (lambda: bench.bench(("dcgan", "vaee")), "families: expected some of dcgan, dcgan_32, .*, got 'vaee'"),
+    (lambda: bench_sampling.sampling("vae"), "family: expected one that samples in steps, .*, got 'vae'"),
+    (lambda: bench_start.start(rounds=0), "rounds: expected 1 or more, got 0"),
+    (lambda: bench_start.start(("vaee",)), "vaee by digits: no first step was made: .* Did you mean vae"),
+])  # fmt: skip
+def test_what_cannot_be_timed_is_one_line(call, told):
+    with pytest.raises(UserError, match=told):
+        call()
 
 
 def test_kernels_of_a_program_are_found():

@@ -1,17 +1,21 @@
 """Speed, side by side: python scripts/bench.py [--families dcgan vae] [--out results/bench.json]; what the tool's loop
 costs beside the bare steps: python scripts/bench.py loop [--data-dir FOLDER]; sampling by a diffusion family:
-python scripts/bench.py sampling [--sampler ddim] [--sampling-steps 20]"""
+python scripts/bench.py sampling [--sampler ddim] [--sampling-steps 20]; how long a training run takes to its first
+step: python scripts/bench.py start [--families ddpm]"""
 
 import sys
 
 from jaxgen.bench import bench
 from jaxgen.bench_sampling import sampling
+from jaxgen.bench_start import start
+from jaxgen.errors import one_line
 from jaxgen.overhead import overhead
 from jaxgen.settings import call
 
-if sys.argv[1:2] == ["loop"]:
-    call(overhead, sys.argv[2:], "bench.py loop")
-elif sys.argv[1:2] == ["sampling"]:
-    call(sampling, sys.argv[2:], "bench.py sampling")
-else:
-    call(bench, sys.argv[1:], "bench.py")
+PARTS = {"loop": overhead, "sampling": sampling, "start": start}
+
+with one_line("bench.py"):
+    if sys.argv[1:] and sys.argv[1] in PARTS:
+        call(PARTS[sys.argv[1]], sys.argv[2:], f"bench.py {sys.argv[1]}")
+    else:
+        call(bench, sys.argv[1:], "bench.py")

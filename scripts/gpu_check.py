@@ -22,6 +22,7 @@ from jaxgen.bench_machine import ceilings, clock, work
 from jaxgen.bench_profile import kernels
 from jaxgen.bench_sampling import sampling
 from jaxgen.bench_torch import told
+from jaxgen.errors import one_line
 from jaxgen.functional import Functional
 from jaxgen.nn import convolutions
 from jaxgen.parity import ladder
@@ -178,4 +179,5 @@ PARTS = {
 }  # fmt: skip
 
 if __name__ == "__main__":
-    main()
+    with one_line("gpu_check.py"):
+        main()

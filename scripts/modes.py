@@ -4,6 +4,8 @@
 import sys
 
 from jaxgen.bench_modes import compare
+from jaxgen.errors import one_line
 from jaxgen.settings import call
 
-call(compare, sys.argv[1:], "modes.py")
+with one_line("modes.py"):
+    call(compare, sys.argv[1:], "modes.py")
