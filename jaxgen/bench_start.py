@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from statistics import median_low
 
 from rich.console import Console
 from rich.table import Table
@@ -20,7 +21,7 @@ from jaxgen.run import provenance
 def start(
     families: tuple[str, ...] = (),  # by name; none: all of the package
     data: str = "digits",  # what they are trained on, by its recipe
-    rounds: int = 2,  # starts that find their programs compiled; the median counts
+    rounds: int = 2,  # starts that find their programs compiled; the lower median counts
     out: str | None = None,  # FILE.json for the numbers
 ) -> list[dict]:
     """Seconds from the command to the line of the first step, and to its end: held-out numbers, pictures, saving."""
@@ -30,7 +31,7 @@ def start(
     for family in families or find.names():
         with tempfile.TemporaryDirectory() as folder:
             cold, *warm = (timed(family, data, folder, f"{i}") for i in range(1 + rounds))
-        middle = {what: sorted(each[what] for each in warm)[(rounds - 1) // 2] for what in cold}
+        middle = {what: median_low(each[what] for each in warm) for what in cold}
         results.append({"family": family, "cold": cold, "warm": middle})
         found = cold["first step"], middle["first step"]
         Console(width=130).print("{}: {:.1f} s, {:.1f} s".format(family, *found), style="dim")
