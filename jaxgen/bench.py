@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from rich.console import Console
 
-from jaxgen import core, find, parallel, precision, weights
+from jaxgen import core, find, parallel, precision, settings, weights
 from jaxgen.bench_machine import ceilings, work
 from jaxgen.bench_tables import THEIRS, drawn, line, rates
 from jaxgen.bench_torch import at_precision, device, finished, rivals, told
@@ -41,13 +41,14 @@ def bench(
     out: str | None = None,  # FILE.json for the numbers
 ) -> list[dict[str, Any]]:
     """Median milliseconds a step, interquartile range, and the ratio: the time of PyTorch's best side over ours; beside
-    it the work of a step, as XLA counts it, and the rates at which it was done, as parts of what the machine can do."""
+    it the work of a step (operations of the textbook's forms, bytes as XLA counts them), and the rates at which it was
+    done, as parts of what the machine can do."""
     torch = needs("torch", "verify")
     torch.set_num_threads(len(os.sched_getaffinity(0)))
-    for name in families:  # before minutes are spent on others
-        documented(name)
-    most, results = ceilings(), []
     changes = {key: n for key, n in (("width", width), ("size", size)) if n}
+    for name in families:  # before minutes are spent on others
+        build(name, changes)
+    most, results = ceilings(), []
     about = {**provenance(), **told(), "batch": batch, "ceilings": most, **changes}
     for policy in policies:
         for name in families:
@@ -139,14 +140,21 @@ def documented(name):
     return import_module(f"torch_ref.documented.{name}")
 
 
+def build(name, changes):
+    """The family whose arguments are those of the documented loop, but for some."""
+    loop = documented(name)
+    cls = find.family(loop.family)
+    known = signature(cls.__init__).parameters
+    if unknown := changes.keys() - known:
+        raise UserError(f"{name}: has no {', '.join(sorted(unknown))} to change. Leave it out for this model.")
+    settings.choices(known, changes)
+    return cls(**loop.matches | changes)
+
+
 def prepared(name, batch, scan, policy="float32", stacked=False, **changes):
     """-> family, optimisers, batches for so many steps (or one, not stacked), key: what the documented loop prints."""
     loop = documented(name)
-    build = find.family(loop.family)
-    unknown = changes.keys() - signature(build.__init__).parameters
-    if unknown:
-        raise UserError(f"{name}: has no {', '.join(sorted(unknown))} to change. Leave it out for this model.")
-    family = Functional(build(**loop.matches | changes), precision.compute(policy))
+    family = Functional(build(name, changes), precision.compute(policy))
     rng, inputs = np.random.default_rng(0), family.inputs(batch * core.shares(family))
     data = {k: jnp.asarray(rng.uniform(x.low, x.high, (scan, *x.shape)), x.dtype) for k, x in inputs.items()}
     txs = family.optimizers(**getattr(loop, "rates", {}))

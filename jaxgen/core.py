@@ -108,14 +108,18 @@ def update(family, txs, state, batch, draws, *, decay=0.999, accumulate=1):
 
 def turns(family, tx, name, state, batch, draws, accumulate=1):
     """All turns of one player -> what they change, metrics of the last. Several are a loop, which is compiled once."""
-    player = family.players[name]
-    look = lambda turn: (share(family, batch, 0 if player.reuse else turn), share(family, draws, turn))
+    player, first = family.players[name], share(family, batch, 0)
     if player.times == 1:
-        return play(family, tx, name, state, *look(0), accumulate)
-    again = lambda changes, mine: play(family, tx, name, state.having(**changes), *mine, accumulate)
-    now = {"params": pick(state.params, player.trains), "stats": pick(state.stats, player.moves)}
+        return play(family, tx, name, state, first, share(family, draws, 0), accumulate)
+
+    def again(changes, mine):
+        rows, drawn = mine
+        return play(family, tx, name, state.having(**changes), first if player.reuse else rows, drawn, accumulate)
+
+    look = lambda turn: ({} if player.reuse else share(family, batch, turn), share(family, draws, turn))
     each = jax.tree.map(lambda *x: jnp.stack(x), *map(look, range(player.times)))
-    changes, told = jax.lax.scan(again, now | {"opt": {name: state.opt[name]}}, each)
+    now = {"params": pick(state.params, player.trains), "stats": pick(state.stats, player.moves)}
+    changes, told = jax.lax.scan(again, now | {"opt": {name: state.opt[name]}}, each, length=player.times)
     return changes, jax.tree.map(lambda x: x[-1], told)
 
 

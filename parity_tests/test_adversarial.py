@@ -214,6 +214,7 @@ def test_the_norm_of_zero_has_the_gradient_zero():
             ("dcgan", {"objective": name, "turns": 2}, f"objective: expected one of {NAMES}, got {name!r}.")
             for name in ("hing", "draw")  # nothing, and what is none
         ),
+        ("wgan_gp", {"size": 48}, "size: expected one of 64, 32, got 48."),
         ("projection_gan", {"size": 12}, "size: expected 8, 16, 32, 64, ..., got 12."),
     ],
 )

@@ -1,6 +1,9 @@
 """The benchmarks: sides that are compared first, operations that are counted right. Nothing here is about time."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -12,6 +15,7 @@ from jaxgen.bench_profile import kernels
 from jaxgen.errors import UserError
 from jaxgen.nn import convolutions, sums
 
+ROOT = Path(__file__).parent.parent
 TINY = dict(batch=4, rounds=1, seconds=0.01, scan=2)
 
 
@@ -37,6 +41,13 @@ def test_sides_that_do_not_agree_are_not_timed(monkeypatch):
         bench.bench(("vae",), **TINY)
 
 
+def test_a_script_says_in_one_line_what_it_cannot_do():
+    words = [sys.executable, ROOT / "scripts" / "bench.py", "--families", "vaee"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == UserError.code and done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("bench.py: families: expected some of dcgan, ")
+
+
 @pytest.mark.slow
 def test_starts_are_timed_without_programs_and_with_them(tmp_path):
     [result] = bench_start.start(("vae",), rounds=1, out=str(tmp_path / "start.json"))
@@ -47,6 +58,8 @@ def test_starts_are_timed_without_programs_and_with_them(tmp_path):
 
 @pytest.mark.parametrize("call, told", [
     (lambda: bench.bench(("dcgan", "vaee")), "families: expected some of dcgan, dcgan_32, .*, got 'vaee'"),
+        (lambda: bench.bench(("dcgan", "vae"), width=3), "vae: has no width to change"),
+        (lambda: bench.bench(("dcgan",), size=48), "size: expected one of 64, 32, got 48"),
     (lambda: bench_sampling.sampling("vae"), "family: expected one that samples in steps, .*, got 'vae'"),
     (lambda: bench_start.start(rounds=0), "rounds: expected 1 or more, got 0"),
     (lambda: bench_start.start(("vaee",)), "vaee by digits: no first step was made: .* Did you mean vae"),
@@ -88,5 +101,3 @@ def test_nets_of_another_width():
     family, *_ = bench.prepared("dcgan", 2, 1, width=3)
     params = jax.eval_shape(lambda: family.init(jax.random.key(0))[0])
     assert {x.shape[0] for x in jax.tree.leaves(params["disc"])} >= {3, 6, 12}
-    with pytest.raises(UserError, match="vae: has no width to change"):
-        bench.prepared("vae", 2, 1, width=3)

@@ -208,7 +208,7 @@ QUICK = [pytest.param(case, marks=[pytest.mark.slow] * (i % 3 != 0)) for i, case
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: f"{case[0]} {case[1]}")
 def test_minimal_filtering_is_torchs(case, monkeypatch):
     """However few channels there are, where it would not pay."""
-    anywhere = {taps: each._replace(channels=0, places=0) for taps, each in winograd.FILTERS.items()}
+    anywhere = {taps: each._replace(channels=0, outputs=0) for taps, each in winograd.FILTERS.items()}
     monkeypatch.setattr(winograd, "FILTERS", anywhere)
     jax.clear_caches()
     compare(*case)
@@ -220,12 +220,14 @@ def test_minimal_filtering_spoils_what_reads_a_value_that_is_none_alone(value):
     """As the textbook's form does."""
     x, w, how = np.ones((1, 7, 8, 2)), np.ones((3, 2, 3, 3)), convolution_forms.How((1, 1), (1, 1))
     x[0, 3, 4, 1] = value
-    y = winograd.conv(x, w, how, (7, 8))
-    assert not np.isfinite(y[:, 2:5, 3:6]).any() and np.isfinite(y).sum() == y.size - 27
+    back = winograd.conv_input(x, w.swapaxes(0, 1), how, (7, 8))
+    for y in (winograd.conv(x, w, how, (7, 8)), back):
+        assert not np.isfinite(y[:, 2:5, 3:6]).any() and np.isfinite(y).sum() == y.size - 27
 
 
 def test_minimal_filtering_is_taken_where_it_pays():
-    """The layers of the documented nets; not a thin net, a few pixels, groups, gaps or half precision."""
+    """The layers of the documented nets; not a thin net, a few pixels or far too many, groups, gaps, half precision, or
+    what the other forms refuse."""
     three, four = convolution_forms.How((1, 1), (1, 1)), convolution_forms.How((2, 2), (1, 1))
     assert winograd.fits((64, 64, 3, 3), three, (16, 28, 28), np.float32)
     assert winograd.fits((512, 256, 4, 4), four, (64, 4, 4), np.float32)
@@ -235,17 +237,20 @@ def test_minimal_filtering_is_taken_where_it_pays():
     assert not winograd.fits((64, 64, 3, 3), three._replace(dilation=(2, 2)), (16, 28, 28), np.float32)
     assert not winograd.fits((64, 64, 3, 3), four, (16, 28, 28), np.float32)
     assert not winograd.fits((64, 64, 3, 3), three, (16, 28, 28), "bfloat16")
+    assert not winograd.fits((64, 64, 3, 3), three, (64, 256, 256), np.float32)
+    assert not winograd.fits((64, 64, 3, 3), three, (16, 28, 28), np.float32, np.float64)
+    assert not winograd.fits((64, 64, 3, 3), three, (300, -1, -1), np.float32)
 
 
 THREE, FOUR = ("Conv2d(3, 5, 3, 1, 1)", (2, 3, 7, 6)), ("Conv2d(3, 5, 4, 2, 1)", (2, 3, 8, 7))
 WRONG = {
     "a sign": (FOUR, "FILTERS", lambda right: right | {2: right[2]._replace(kernel=((1, 0), (1, -1), (0, 1)))}),
     "tiles that do not add up": (FOUR, "overlapped", lambda right: lambda grid: right([row[:2] for row in grid[:2]])),
-    "blocks in another order": (FOUR, "kernels", lambda right: lambda w, *rest: right(w[:, :, ::-1], *rest)),
+    "blocks in another order": (FOUR, "transformed_kernel", lambda right: lambda w, *rest: right(w[:, :, ::-1], *rest)),
     "a kernel turned in the gradient alone": (
         THREE, "filtered",
-        lambda right: lambda product, x, grid, *rest: right(
-            product, x, grid if product.startswith("tc") else [row[::-1] for row in grid], *rest
+        lambda right: lambda sums, x, grid, *rest: right(
+            sums, x, grid if sums.startswith("tc") else [row[::-1] for row in grid], *rest
         ),
     ),
 }  # fmt: skip

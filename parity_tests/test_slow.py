@@ -40,15 +40,19 @@ def test_documented_sizes(name, arguments, counts):
     assert result.ok, str(result)
 
 
-@pytest.mark.parametrize("case", FIRST.values(), ids=str)
+@pytest.mark.parametrize("case", [x for x in FIRST.values() if x.name not in ("vae", "mlp_gan")], ids=str)
 def test_families_by_minimal_filtering(case, monkeypatch):
-    """The small nets are too thin for it by themselves. Every level, and every precision."""
-    anywhere = {taps: each._replace(channels=0, places=0) for taps, each in winograd.FILTERS.items()}
+    """The small nets are too thin for it by themselves; those without a convolution have none. Every level, and every
+    precision."""
+    products, taken = winograd.products, []
+    monkeypatch.setattr(winograd, "products", lambda *given: taken.append(given[0]) or products(*given))
+    anywhere = {taps: each._replace(channels=0, outputs=0) for taps, each in winograd.FILTERS.items()}
     monkeypatch.setattr(winograd, "FILTERS", anywhere)
     jax.clear_caches()
     result = parity.verify(case, trajectory=0)
     jax.clear_caches()
     assert result.ok, str(result)
+    assert set(taken) == {"tc,co->to", "to,co->tc", "tc,to->co"}, "all three forms"
 
 
 @pytest.mark.alone

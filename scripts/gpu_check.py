@@ -24,7 +24,7 @@ from jaxgen.bench_sampling import sampling
 from jaxgen.bench_torch import told
 from jaxgen.errors import one_line
 from jaxgen.functional import Functional
-from jaxgen.nn import convolutions
+from jaxgen.nn import sums
 from jaxgen.parity import ladder
 from jaxgen.run import provenance
 
@@ -148,7 +148,7 @@ def profile(asked, out):
 
 
 def forms(asked, out):
-    """A step with either form of convolution, and in each of the loops over steps."""
+    """A step with a CPU's forms of convolutions, sums and norms, with a GPU's, and in each of the loops over steps."""
     results = []
     for name in asked.families:
         for policy in asked.policies:
@@ -156,7 +156,7 @@ def forms(asked, out):
             step, count = partial(core.step, family, txs), (np.int32(asked.scan), key)
             many, upto = (parallel.many(step), key), lambda block, step=step: parallel.upto(step, block)
             loops = {"many": many, "upto": (upto(1), count), "upto in turns of 32": (upto(32), count)}
-            ways = {"canonical convolutions, many": (True, *many), **{k: (False, *x) for k, x in loops.items()}}
+            ways = {"a CPU's forms, many": ("cpu", *many), **{k: ("gpu", *x) for k, x in loops.items()}}
             with precision.scope(policy):
                 state = jax.jit(partial(core.init, family, txs))
                 calls = {way: chosen(form, run, state(key), data, rest) for way, (form, run, rest) in ways.items()}
@@ -166,11 +166,11 @@ def forms(asked, out):
             save(out, {**about(), "batch": asked.batch}, results)
 
 
-def chosen(by_hand, run, *given):
-    """`begun`, its convolutions in the canonical form or as the compiler has them."""
-    convolutions.by_hand = lambda: by_hand
+def chosen(backend, run, *given):
+    """`begun`, with the forms of that backend."""
     jax.clear_caches()  # the choice is made while a program is traced
-    return begun(parallel.jit(run), *given)
+    with sums.forms_of(backend):
+        return begun(parallel.jit(run), *given)
 
 
 PARTS = {

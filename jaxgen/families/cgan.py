@@ -8,7 +8,7 @@ from flax import nnx
 
 from jaxgen import noise, objectives
 from jaxgen.core import Input, Recipe
-from jaxgen.families.dcgan import Discriminator, Generator, dcgan_init
+from jaxgen.families.dcgan import Discriminator, Generator, Size, dcgan_init
 
 
 class Family(nnx.Module):
@@ -31,7 +31,7 @@ class Family(nnx.Module):
 
     def __init__(
         self,
-        size: Literal[64, 32] = 64,  # of the images, in pixels
+        size: Size = 64,  # of the images, in pixels
         channels: int = 1,  # of the images: 1 gray, 3 colour
         classes: int = 10,  # of the labels
         latent: int = 100,  # length of the noise

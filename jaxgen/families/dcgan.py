@@ -7,12 +7,16 @@ from flax import nnx
 
 from jaxgen import nn, noise, objectives
 from jaxgen.core import Input, Recipe
+from jaxgen.errors import one_of
+
+Size = Literal[64, 32]
 
 
 class Generator(nnx.Module):
     """(N, 1, 1, latent_dim) -> (N, size, size, img_channels) in [-1, 1]."""
 
     def __init__(self, latent_dim=100, img_channels=1, feature_map_size=64, size=64):
+        one_of("size", size, Size)
         widths = [feature_map_size * n for n in ((8, 4, 2, 1) if size == 64 else (4, 2, 1))]
         layers = [nn.ConvTranspose2d(latent_dim, widths[0], 4, 1, 0, bias=False), nn.BatchNorm2d(widths[0]), nn.ReLU()]
         for wide, narrow in zip(widths, widths[1:], strict=False):
@@ -74,7 +78,7 @@ class Family(nnx.Module):
 
     def __init__(
         self,
-        size: Literal[64, 32] = 64,  # of the images, in pixels
+        size: Size = 64,  # of the images, in pixels
         channels: int = 1,  # of the images: 1 gray, 3 colour
         latent: int = 100,  # length of the noise
         width: int = 64,  # channels of the largest maps; smaller ones have 2, 4, 8 times as many

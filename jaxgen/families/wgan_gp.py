@@ -8,7 +8,7 @@ from flax import nnx
 
 from jaxgen import nn, noise, objectives
 from jaxgen.core import Input, Player, Recipe
-from jaxgen.families.dcgan import Discriminator, Generator, dcgan_init
+from jaxgen.families.dcgan import Discriminator, Generator, Size, dcgan_init
 
 
 class Family(nnx.Module):
@@ -38,7 +38,7 @@ class Family(nnx.Module):
 
     def __init__(
         self,
-        size: Literal[64, 32] = 64,  # of the images, in pixels
+        size: Size = 64,  # of the images, in pixels
         channels: int = 1,  # of the images: 1 gray, 3 colour
         latent: int = 100,  # length of the noise
         width: int = 64,  # channels of the largest maps; smaller ones have 2, 4, 8 times as many

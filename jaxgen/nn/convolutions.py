@@ -49,19 +49,20 @@ def conv(x, w, how):
         return native(x, w, how)
     s, p, d, groups = how
     places = [(x.shape[1 + i] + 2 * p[i] - d[i] * (w.shape[2 + i] - 1) - 1) // s[i] + 1 for i in (0, 1)]
-    if winograd.fits(w.shape, how, (len(x), *places), x.dtype):
+    if winograd.fits(w.shape, how, (len(x), *places), x.dtype, w.dtype):
         return winograd.conv(x, w, how, places)
     return canonical(x, w.transpose(2, 3, 1, 0), [(n, n) for n in p], s, d, feature_group_count=groups)
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(2, 3))
 def conv_input(g, w, how, size):
-    """g (N, h, w, O) -> (N, *size, C), as stride-1 convolutions, one for each phase of the output, interleaved."""
+    """g (N, h, w, O) -> (N, *size, C); but for Winograd's, as stride-1 convolutions, one for each phase of the output,
+    interleaved."""
     if not by_hand():
         x = jax.ShapeDtypeStruct((g.shape[0], *size, w.shape[1] * how.groups), g.dtype)
         return jax.linear_transpose(lambda x: native(x, w, how, g.shape[1:3]), x)(g)[0]
     s = how.stride
-    if winograd.fits(w.shape, how, g.shape[:3], g.dtype):
+    if winograd.fits(w.shape, how, g.shape[:3], g.dtype, w.dtype):
         return winograd.conv_input(g, w, how, size)
     if s == (1, 1):
         return phase(g, w, how, size, (0, 0))
@@ -101,7 +102,7 @@ def conv_weight(x, g, how, k):
     if not by_hand():
         w = jax.ShapeDtypeStruct((g.shape[3], x.shape[3] // how.groups, *k), x.dtype)
         return jax.linear_transpose(lambda w: native(x, w, how, g.shape[1:3]), w)(g)[0]
-    if winograd.fits((g.shape[3], x.shape[3] // how.groups, *k), how, g.shape[:3], g.dtype):
+    if winograd.fits((g.shape[3], x.shape[3] // how.groups, *k), how, g.shape[:3], x.dtype, g.dtype):
         return winograd.conv_weight(x, g, how, k)
     s, p, d, groups = how
     reach = [(g.shape[1 + i] - 1) * s[i] + (k[i] - 1) * d[i] + 1 for i in (0, 1)]

@@ -80,9 +80,8 @@ def interpolate(x, size=None, scale_factor=None, mode="nearest", align_corners=N
         rows, columns = (nearest(*each) for each in axes)
         return x[:, rows][:, :, columns]
     rows, columns = (jnp.asarray(bilinear(*each, bool(align_corners)), full(x).dtype) for each in axes)
-    return resampled(full(x), rows, columns).astype(
-        x.dtype
-    )  # torch mixes pixels in float32, whatever its products are in
+    # torch mixes pixels in float32, whatever its products are in
+    return resampled(full(x), rows, columns).astype(x.dtype)
 
 
 def resampled(x, rows, columns):
@@ -90,9 +89,9 @@ def resampled(x, rows, columns):
     row, as one for all of them needs x transposed."""
     if not by_hand():
         return jnp.einsum("ih,nhwc,jw->nijc", rows, x, columns, precision="highest")
-    product = lambda m, y: jnp.matmul(jnp.broadcast_to(m, (len(y), *m.shape)), y, precision="highest")
-    high = product(rows, x.reshape(*x.shape[:2], -1))
-    return product(columns, high.reshape(-1, *x.shape[2:])).reshape(len(x), len(rows), len(columns), -1)
+    mixed = lambda m, y: jnp.matmul(jnp.broadcast_to(m, (len(y), *m.shape)), y, precision="highest")
+    high = mixed(rows, x.reshape(*x.shape[:2], -1))
+    return mixed(columns, high.reshape(-1, *x.shape[2:])).reshape(len(x), len(rows), len(columns), -1)
 
 
 def check_resize(name, size, scale_factor, mode, align_corners):

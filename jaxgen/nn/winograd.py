@@ -1,10 +1,11 @@
-"""Convolutions on a CPU with fewer products (Winograd, 1980; Lavin & Gray, 2016, arXiv:1509.09308, section 4).
+"""Winograd's convolutions, for a CPU: fewer products (Winograd, 1980; Lavin & Gray, 2016, arXiv:1509.09308, section 4).
 
 F(2, r) finds two neighbouring outputs of a filter of r taps in r + 1 products instead of 2 r, as y = A' [(G w) (B' x)];
 in two dimensions 3x3 takes 16 instead of 36, and 2x2 takes 9 instead of 16. Over all tiles of an image, and all
 channels, each of these products is one of matrices. With s x s pixels in the channels a stride of s is a stride of 1
 (4x4 of stride 2 is 2x2). The entries of the matrices are 0, 1, -1 and 1/2, which adds next to nothing to round-off.
-An infinity may become a NaN in the outputs that read it, and in no others.
+An infinity may become a NaN in the outputs and in the images' gradients that read it, and in no others; of a kernel's
+gradient it spoils more than the taps that read it.
 
 As <y, g> = sum of (G w) (B' x) (A g), the three functions of `convolutions` are the three partial derivatives:
 conv A' [(G w) (B' x)], conv_input B [(G w) (A g)], conv_weight G' [(B' x) (A g)].
@@ -22,13 +23,13 @@ from jax import lax
 
 
 class Filter(NamedTuple):
-    """The matrices of F(2, taps), along one axis, and from where on it is faster (docs/speed.md)."""
+    """The matrices of F(2, taps), along one axis, and from where on it pays within a net (docs/speed.md)."""
 
-    source: tuple  # B' (taps + 1, taps + 1)
+    input: tuple  # B' (taps + 1, taps + 1)
     kernel: tuple  # G (taps + 1, taps)
-    target: tuple  # A' (2, taps + 1)
+    output: tuple  # A' (2, taps + 1)
     channels: float  # least C O / (C + O): products grow as C O, additions as C + O
-    places: int  # least number of outputs: additions for the kernel are the same for any number
+    outputs: int  # least number of pixels that come out: additions for the kernel are the same for any number
 
 
 FILTERS = {
@@ -42,51 +43,55 @@ FILTERS = {
     ),
 }
 FLOATS = (jnp.float32, jnp.float64)  # a sum of four in bfloat16 has lost a digit
+LARGEST = 2**27  # numbers of x and y together: the grids hold four times as many, 2 GiB of float32
 
 
-def fits(shape, how, places, dtype):
-    """Whether it can be done so, and is faster: kernel (O, C / groups, kh, kw), outputs at `places` (N, h, w)."""
+def fits(shape, how, pixels, *dtypes):
+    """Whether it can be done so, and pays: kernel (O, C / groups, kh, kw), outputs (N, h, w)."""
     taps = [k / s for k, s in zip(shape[2:], how.stride, strict=True)]
-    if how.groups > 1 or how.dilation != (1, 1) or not all(n in FILTERS for n in taps) or dtype not in FLOATS:
+    if how.groups > 1 or how.dilation != (1, 1) or not all(n in FILTERS for n in taps):
+        return False
+    if len(set(dtypes)) > 1 or dtypes[0] not in FLOATS or min(pixels) < 1:
         return False
     outputs, inputs = shape[0], shape[1] * prod(how.stride)
-    mean, count = outputs * inputs / (outputs + inputs), prod(places)
-    return all(mean >= FILTERS[n].channels and count >= FILTERS[n].places for n in taps)
+    mean, count = outputs * inputs / (outputs + inputs), prod(pixels)
+    small = count * (outputs + inputs) <= LARGEST
+    return small and all(mean >= FILTERS[n].channels and count >= FILTERS[n].outputs for n in taps)
 
 
 def conv(x, w, how, places):
     """x (N, H, W, C), w (O, C, kh, kw) -> (N, *places, O)."""
     filters = of(w.shape[2:], how)
-    return filtered("tc,co->to", x, kernels(w, how, filters), how, places, filters)
+    return filtered("tc,co->to", x, transformed_kernel(w, how, filters), how, places, filters)
 
 
 def conv_input(g, w, how, size):
     """g (N, h, w, O) -> (N, *size, C)."""
     outer = tuple(k - 1 - p for k, p in zip(w.shape[2:], how.padding, strict=True))
     filters = of(w.shape[2:], how)
-    grid = kernels(w, how, filters)  # the forward's: the compiler makes it once
+    grid = transformed_kernel(w, how, filters)  # the forward's: the compiler makes it once
     if how.stride == (1, 1) and min(outer) >= 0:  # as a convolution of g by the kernel from behind: nothing overlaps
         rows, columns = [[f.kernel.index(row[::-1]) for row in f.kernel] for f in filters]
         behind = [[grid[i][j] for j in columns] for i in rows]
         return filtered("to,co->tc", g, behind, how._replace(padding=outer), size, filters)
-    given = targets(g, filters)
+    given = transformed_gradient(g, filters)
     tiles = as_tiles(products("to,co->tc", given, grid), given)
-    x = overlapped(both([transposed(f.source) for f in filters], tiles))
+    x = overlapped(both([transposed(f.input) for f in filters], tiles))
     return unblocked(x, how, size)
 
 
-def filtered(product, x, grid, how, places, filters):
-    """A' [grid (B' x)]: every channel of what goes in meets every channel of what comes out, as `product` says."""
-    given = sources(x, how, places, filters)
-    tiles = as_tiles(products(product, given, grid), given)
-    y = interleaved(both([f.target for f in filters], tiles))
+def filtered(sums, x, grid, how, places, filters):
+    """A' [grid (B' x)]: every channel of what goes in meets every channel of what comes out, as the sums say."""
+    given = transformed_input(x, how, places, filters)
+    tiles = as_tiles(products(sums, given, grid), given)
+    y = interleaved(both([f.output for f in filters], tiles))
     return y[:, : places[0], : places[1]]
 
 
 def conv_weight(x, g, how, k):
     """x (N, H, W, C), g (N, h, w, O) -> (O, C, *k)."""
     filters, (sh, sw) = of(k, how), how.stride
-    each = products("tc,to->co", sources(x, how, g.shape[1:3], filters), targets(g, filters))
+    each = products("tc,to->co", transformed_input(x, how, g.shape[1:3], filters), transformed_gradient(g, filters))
     w = jnp.stack([jnp.stack(row) for row in both([transposed(f.kernel) for f in filters], each)])
     w = w.reshape(*w.shape[:2], sh, sw, x.shape[3], g.shape[3]).transpose(5, 4, 0, 2, 1, 3)
     return w.reshape(g.shape[3], x.shape[3], *k)
@@ -97,23 +102,23 @@ def of(kernel, how):
     return [FILTERS[k // s] for k, s in zip(kernel, how.stride, strict=True)]
 
 
-def sources(x, how, places, filters):
+def transformed_input(x, how, places, filters):
     """B' x: a grid of arrays (N, tiles down, tiles across, C), one for each place of a tile."""
     count = tiled(places)
     sizes = [2 * n + len(f.kernel[0]) - 1 for n, f in zip(count, filters, strict=True)]
     x = blocked(x, how, sizes)
-    return both([f.source for f in filters], strided(x, [len(f.source) for f in filters], count))
+    return both([f.input for f in filters], strided(x, [len(f.input) for f in filters], count))
 
 
-def targets(g, filters):
+def transformed_gradient(g, filters):
     """A g, likewise. The frame of zeros is for the compiler: it never takes a pad into what reads it, and so what made
     g is not done again in each array of the grid."""
     count = tiled(g.shape[1:3])
     g = padded(g, [(1, 2 * n + 1 - length) for n, length in zip(count, g.shape[1:3], strict=True)])
-    return both([transposed(f.target) for f in filters], strided(g, (2, 2), count, 1))
+    return both([transposed(f.output) for f in filters], strided(g, (2, 2), count, 1))
 
 
-def kernels(w, how, filters):
+def transformed_kernel(w, how, filters):
     """G w: a grid of matrices (C, O)."""
     o, c, kh, kw = w.shape
     sh, sw = how.stride
@@ -144,19 +149,19 @@ def both(matrices, grid):
 def mixed(matrix, arrays):
     """The product, of additions and subtractions."""
     terms = [[(n, x) for n, x in zip(row, arrays, strict=True) if n] for row in matrix]
-    of = lambda row, sign: [x if abs(n) == 1 else abs(n) * x for n, x in row if n * sign > 0]
-    return [reduce(operator.sub, of(row, -1), reduce(operator.add, of(row, 1))) for row in terms]
+    signed = lambda row, sign: [x if abs(n) == 1 else abs(n) * x for n, x in row if n * sign > 0]
+    return [reduce(operator.sub, signed(row, -1), reduce(operator.add, signed(row, 1))) for row in terms]
 
 
 def transposed(matrix):
     return tuple(zip(*matrix, strict=True))
 
 
-def products(how, left, right):
+def products(sums, left, right):
     """One product of matrices for each place of two grids; all tiles (t) are the rows of a matrix."""
     flat = lambda x: x.reshape(-1, x.shape[-1])
     pairs = [zip(*rows, strict=True) for rows in zip(left, right, strict=True)]
-    return [[jnp.einsum(how, flat(x), flat(y)) for x, y in row] for row in pairs]
+    return [[jnp.einsum(sums, flat(x), flat(y)) for x, y in row] for row in pairs]
 
 
 def as_tiles(grid, like):
