@@ -1,5 +1,6 @@
 """Adam and AdamW that are nearly torch's."""
 
+from functools import partial
 from unittest.mock import patch
 
 import jax
@@ -11,10 +12,14 @@ from jaxgen.parity.mutations.planting import Replaced
 
 
 def adamw(change):
-    """`change(lr, b1, b2, weight_decay)` makes what the family's optax.adamw becomes."""
+    """`change(right, lr, b1, b2, weight_decay)` makes what the family's optax.adamw becomes; of its eps only what says
+    another is wrong."""
 
     def make(right):
-        return lambda lr, b1=0.9, b2=0.999, *, weight_decay=1e-4, **how: change(right, lr, b1, b2, weight_decay)
+        def made(lr, b1=0.9, b2=0.999, eps=1e-8, *, weight_decay=1e-4):
+            return change(partial(right, eps=eps), lr, b1, b2, weight_decay)
+
+        return made
 
     return Replaced(optax, "adamw", make)
 
