@@ -1,5 +1,8 @@
 """Planted faults: every one is seen by the verification, and one that changes nothing is told as survived."""
 
+import inspect
+from inspect import signature
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -11,6 +14,7 @@ from jaxgen.nn import losses
 from jaxgen.parity import mutations
 from jaxgen.parity.mutations import Mutation, Planted, place, score, scoring, specimen
 from jaxgen.parity.mutations.planting import Replaced
+from jaxgen.parity.mutations.steps import adam
 
 MUTATIONS = {mutation.name: mutation for mutation in mutations.mutations()}
 CAUSES = {
@@ -140,6 +144,21 @@ def test_a_mutation_is_for_the_families_that_can_have_it():
     kinds = {name.split(":")[0] for name in names}
     assert not kinds & {"batch norm", "players: at once", "rmsprop", "schedule"}
     assert "adam: eps inside the root" in names and "adam: decay of the gradient" not in names
+
+
+@pytest.mark.parametrize("name", find.names())
+def test_a_wrong_adam_is_made_however_a_family_asks_for_it(name):
+    """By place or by name; whether the proof sees it is what the marked suite asks."""
+    cls = find.family(name)
+    family = cls(**cls.small)
+    faults = [
+        make for make in vars(adam).values() if inspect.isfunction(make) and "family" in signature(make).parameters
+    ]
+    assert len(faults) >= 10
+    for planted in (make(family) for make in faults):
+        if planted is not NotImplemented:
+            with planted:
+                assert family.optimizers(lr=1e-3).keys() == family.players.keys()
 
 
 def test_nothing_is_left_of_the_quick_mode():
