@@ -188,6 +188,20 @@ def test_the_forms_of_a_gpu_are_torchs(case):
     jax.clear_caches()
 
 
+def test_an_image_smaller_than_its_kernel_is_padded_before_it_is_convolved():
+    """Otherwise XLA has a loop of its own for it (docs/speed.md)."""
+
+    def program(size):
+        how = convolution_forms.How((1, 1), (1, 1))
+        loss = lambda x, w: (convolution_forms.conv(x, w, how) ** 2).sum()
+        given = np.ones((2, size, size, 3)), np.ones((5, 3, 3, 3))
+        return jax.jit(jax.grad(loss, (0, 1))).lower(*given).compile().as_text()
+
+    assert program(3).count("window={size=3x3 pad=1_1x1_1}") == 3
+    assert program(2).count("window={size=3x3}") == 2
+    assert "size=3x3 pad" not in program(2)
+
+
 MINIMAL = [
     ("Conv2d(3, 5, 3, 1, 1)", (2, 3, 7, 6)),
     ("Conv2d(3, 5, 3, 1, 3)", (2, 3, 2, 3)),
