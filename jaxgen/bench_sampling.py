@@ -1,4 +1,4 @@
-"""Sampling by a diffusion family, jaxgen against the twin's loop, in turn in one run."""
+"""Sampling, jaxgen against the twin's, in turn in one run."""
 
 import time
 from functools import partial
@@ -9,7 +9,7 @@ import jax
 import numpy as np
 from rich.console import Console
 
-from jaxgen import find, parallel, precision
+from jaxgen import find, parallel, precision, settings
 from jaxgen.bench import begin, measure, save
 from jaxgen.bench_tables import drawn, line
 from jaxgen.bench_torch import at_precision, device, rivals, told
@@ -22,22 +22,29 @@ from jaxgen.run import provenance
 def sampling(
     family: str = "ddpm",  # at its documented size, float32
     count: int = 16,  # images
-    sampler: str = "ddim",  # from noise to images
-    sampling_steps: int = 20,  # of the sampler
+    net: str = "",  # of the family, a file of backbones/; none: its own
+    sampler: str = "",  # from noise to images; none: ddim, for families that sample in steps
+    sampling_steps: int = 0,  # of the sampler; 0: 20
     rounds: int = 5,  # of each side, in turn
+    seconds: float = 1.0,  # about how long a round of one side takes
     policy: precision.Policy = "float32",  # precision of products; PyTorch's flags are set to match
     compiled: bool = False,  # PyTorch's net under torch.compile as well, in each mode that works here
     out: str | None = None,  # FILE.json for the numbers
 ) -> dict[str, Any]:
     """Median milliseconds for all images, interquartile range, and the ratio: the time of PyTorch's best side over
     ours. No image is made in bf16: that policy is training's."""
-    asked = {"sampler": sampler, "sampling_steps": sampling_steps}
-    if asked.keys() - signature(find.family(family).__init__).parameters:
-        raise UserError(f"family: expected one that samples in steps, as ddpm, edm and flow, got {family!r}.")
+    known = signature(find.family(family).__init__).parameters
+    usual = {"sampler": "ddim", "sampling_steps": 20} if "sampler" in known else {}
+    given = {"net": net, "sampler": sampler, "sampling_steps": sampling_steps}
+    asked = usual | {key: x for key, x in given.items() if x}
+    if unknown := asked.keys() - known:
+        raise UserError(f"{family}: has no {', '.join(sorted(unknown))}. Leave it out, or take ddpm, edm or flow.")
+    settings.choices(known, asked)
     with precision.scope(policy), at_precision(policy):
-        result = measure(family, contestants(family, count, asked, compiled), rounds, 0.0)
+        result = measure(family, contestants(family, count, asked, compiled), rounds, seconds)
     Console(width=130).print(f"{family}: {line(result)}", style="dim")
-    Console(width=130).print(drawn([result], count, f"{sampling_steps} steps of {sampler}", policy))
+    what = f"{asked['sampling_steps']} steps of {asked['sampler']}" if usual else "samples"
+    Console(width=130).print(drawn([result], count, what, policy))
     if out:
         save(out, {**provenance(), **told(), "count": count, **asked}, [{"precision": policy, **result}])
     return result

@@ -41,6 +41,14 @@ def test_sides_that_do_not_agree_are_not_timed(monkeypatch):
         bench.bench(("vae",), **TINY)
 
 
+def test_samples_of_any_family_are_timed(tmp_path):
+    out = tmp_path / "sampling.json"
+    with jax.enable_x64(False):
+        bench_sampling.sampling("vae", count=4, rounds=1, seconds=0.01, out=str(out))
+    [result] = json.loads(out.read_text())["results"]
+    assert result["ms"].keys() == {"torch", "jit"} and result["family"] == "vae"
+
+
 def test_a_script_says_in_one_line_what_it_cannot_do():
     words = [sys.executable, ROOT / "scripts" / "bench.py", "--families", "vaee"]
     done = subprocess.run(words, capture_output=True, text=True)
@@ -60,7 +68,8 @@ def test_starts_are_timed_without_programs_and_with_them(tmp_path):
     (lambda: bench.bench(("dcgan", "vaee")), "families: expected some of dcgan, dcgan_32, .*, got 'vaee'"),
         (lambda: bench.bench(("dcgan", "vae"), width=3), "vae: has no width to change"),
         (lambda: bench.bench(("dcgan",), size=48), "size: expected one of 64, 32, got 48"),
-    (lambda: bench_sampling.sampling("vae"), "family: expected one that samples in steps, .*, got 'vae'"),
+    (lambda: bench_sampling.sampling("vae", sampler="ddim"), "vae: has no sampler. Leave it out"),
+    (lambda: bench_sampling.sampling(net="vit"), "net: expected one of documented, unet, dit, got 'vit'"),
     (lambda: bench_start.start(rounds=0), "rounds: expected 1 or more, got 0"),
     (lambda: bench_start.start(("vaee",)), "vaee by digits: no first step was made: .* Did you mean vae"),
 ])  # fmt: skip
