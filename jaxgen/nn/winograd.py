@@ -23,26 +23,25 @@ from jax import lax
 
 
 class Filter(NamedTuple):
-    """The matrices of F(2, taps), along one axis, and from where on it pays within a net (docs/speed.md)."""
+    """The matrices of F(2, taps), along one axis, and how many channels pay for them within a net (docs/speed.md)."""
 
     input: tuple  # B' (taps + 1, taps + 1)
     kernel: tuple  # G (taps + 1, taps)
     output: tuple  # A' (2, taps + 1)
     channels: float  # least C O / (C + O): products grow as C O, additions as C + O
-    outputs: int  # least number of pixels that come out: additions for the kernel are the same for any number
 
 
 FILTERS = {
-    2: Filter(((1, -1, 0), (0, 1, 0), (0, -1, 1)), ((1, 0), (1, 1), (0, 1)), ((1, 1, 0), (0, 1, 1)), 80, 1024),
+    2: Filter(((1, -1, 0), (0, 1, 0), (0, -1, 1)), ((1, 0), (1, 1), (0, 1)), ((1, 1, 0), (0, 1, 1)), 80),
     3: Filter(
         ((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, -1, 0, 1)),
         ((1, 0, 0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0, 0, 1)),
         ((1, 1, 1, 0), (0, 1, -1, 1)),
         24,
-        256,
     ),
 }
 FLOATS = (jnp.float32, jnp.float64)  # a sum of four in bfloat16 has lost a digit
+LEAST = 64  # pixels that come out: additions for a kernel are the same for any number
 LARGEST = 2**27  # numbers of x and y together: the grids hold four times as many, 2 GiB of float32
 
 
@@ -55,14 +54,14 @@ def fits(shape, how, pixels, *dtypes):
         return False
     outputs, inputs = shape[0], shape[1] * prod(how.stride)
     mean, count = outputs * inputs / (outputs + inputs), prod(pixels)
-    small = count * (outputs + inputs) <= LARGEST
-    return small and all(mean >= FILTERS[n].channels and count >= FILTERS[n].outputs for n in taps)
+    pays = count >= LEAST and all(mean >= FILTERS[n].channels for n in taps)
+    return pays and count * (outputs + inputs) <= LARGEST
 
 
 def conv(x, w, how, places):
     """x (N, H, W, C), w (O, C, kh, kw) -> (N, *places, O)."""
     filters = of(w.shape[2:], how)
-    return filtered("tc,co->to", x, transformed_kernel(w, how, filters), how, places, filters)
+    return filtered("tc,oc->to", x, transformed_kernel(w, how, filters), how, places, filters)
 
 
 def conv_input(g, w, how, size):
@@ -73,9 +72,9 @@ def conv_input(g, w, how, size):
     if how.stride == (1, 1) and min(outer) >= 0:  # as a convolution of g by the kernel from behind: nothing overlaps
         rows, columns = [[f.kernel.index(row[::-1]) for row in f.kernel] for f in filters]
         behind = [[grid[i][j] for j in columns] for i in rows]
-        return filtered("to,co->tc", g, behind, how._replace(padding=outer), size, filters)
+        return filtered("to,oc->tc", g, behind, how._replace(padding=outer), size, filters)
     given = transformed_gradient(g, filters)
-    tiles = as_tiles(products("to,co->tc", given, grid), given)
+    tiles = as_tiles(products("to,oc->tc", given, grid), given)
     x = overlapped(both([transposed(f.input) for f in filters], tiles))
     return unblocked(x, how, size)
 
@@ -91,9 +90,9 @@ def filtered(sums, x, grid, how, places, filters):
 def conv_weight(x, g, how, k):
     """x (N, H, W, C), g (N, h, w, O) -> (O, C, *k)."""
     filters, (sh, sw) = of(k, how), how.stride
-    each = products("tc,to->co", transformed_input(x, how, g.shape[1:3], filters), transformed_gradient(g, filters))
+    each = products("to,tc->oc", transformed_gradient(g, filters), transformed_input(x, how, g.shape[1:3], filters))
     w = jnp.stack([jnp.stack(row) for row in both([transposed(f.kernel) for f in filters], each)])
-    w = w.reshape(*w.shape[:2], sh, sw, x.shape[3], g.shape[3]).transpose(5, 4, 0, 2, 1, 3)
+    w = w.reshape(*w.shape[:3], sh, sw, -1).transpose(2, 5, 0, 3, 1, 4)
     return w.reshape(g.shape[3], x.shape[3], *k)
 
 
@@ -119,11 +118,11 @@ def transformed_gradient(g, filters):
 
 
 def transformed_kernel(w, how, filters):
-    """G w: a grid of matrices (C, O)."""
+    """G w: a grid of matrices (O, C), as C last in both is what a CPU reads and writes fast."""
     o, c, kh, kw = w.shape
     sh, sw = how.stride
-    w = w.transpose(2, 3, 1, 0).reshape(kh // sh, sh, kw // sw, sw, c, o).transpose(0, 2, 1, 3, 4, 5)
-    w = w.reshape(kh // sh, kw // sw, -1, o)
+    w = w.transpose(2, 3, 0, 1).reshape(kh // sh, sh, kw // sw, sw, o, c).transpose(0, 2, 4, 1, 3, 5)
+    w = w.reshape(kh // sh, kw // sw, o, -1)
     return both([f.kernel for f in filters], [[w[i, j] for j in range(w.shape[1])] for i in range(w.shape[0])])
 
 
