@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from jaxgen import bench, bench_sampling, bench_start, core
+from jaxgen import bench, bench_sampling, bench_sizes, bench_start, core
 from jaxgen.bench_machine import products
 from jaxgen.bench_profile import kernels
 from jaxgen.errors import UserError
@@ -41,6 +41,15 @@ def test_sides_that_do_not_agree_are_not_timed(monkeypatch):
         bench.bench(("vae",), **TINY)
 
 
+def test_other_sizes_are_timed(tmp_path, monkeypatch):
+    monkeypatch.setitem(bench_sizes.SIZES, "vae", [dict(batch=3, size=8, hidden=(16, 16))])
+    out = tmp_path / "sizes.json"
+    with jax.enable_x64(False):
+        bench_sizes.sizes(("vae",), rounds=1, seconds=0.01, out=str(out))
+    [result] = json.loads(out.read_text())["results"]
+    assert result["changed"] == {"batch": 3, "size": 8, "hidden": [16, 16]} and result["ratio"]["many"] > 0
+
+
 def test_samples_of_any_family_are_timed(tmp_path):
     out = tmp_path / "sampling.json"
     with jax.enable_x64(False):
@@ -70,6 +79,7 @@ def test_starts_are_timed_without_programs_and_with_them(tmp_path):
         (lambda: bench.bench(("dcgan",), size=48), "size: expected one of 64, 32, got 48"),
     (lambda: bench_sampling.sampling("vae", sampler="ddim"), "vae: has no sampler. Leave it out"),
     (lambda: bench_sampling.sampling(net="vit"), "net: expected one of documented, unet, dit, got 'vit'"),
+    (lambda: bench_sizes.sizes(("vae", "flow")), "families: expected some of dcgan, .*, got flow"),
     (lambda: bench_start.start(rounds=0), "rounds: expected 1 or more, got 0"),
     (lambda: bench_start.start(("vaee",)), "vaee by digits: no first step was made: .* Did you mean vae"),
 ])  # fmt: skip
