@@ -250,6 +250,8 @@ def test_minimal_filtering_is_taken_where_it_pays():
     assert not winograd.fits((256, 256, 3, 3), three, (7, 3, 3), np.float32)
     assert not winograd.fits((64, 64, 3, 3), three._replace(groups=2), (16, 28, 28), np.float32)
     assert not winograd.fits((64, 64, 3, 3), three._replace(dilation=(2, 2)), (16, 28, 28), np.float32)
+    assert winograd.fits((64, 32, 4, 4), four, (16, 28, 28), np.float32)
+    assert not winograd.fits((32, 32, 4, 4), four, (16, 28, 28), np.float32)
     assert not winograd.fits((64, 64, 3, 3), four, (16, 28, 28), np.float32)
     assert not winograd.fits((64, 64, 3, 3), three, (16, 28, 28), "bfloat16")
     assert not winograd.fits((64, 64, 3, 3), three, (64, 256, 256), np.float32)
