@@ -1,7 +1,6 @@
 """Training steps of the documented models, jaxgen against the documented PyTorch loop, in turn in one run."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from functools import partial
@@ -19,7 +18,7 @@ from rich.console import Console
 from jaxgen import core, find, parallel, precision, settings, weights
 from jaxgen.bench_machine import ceilings, work
 from jaxgen.bench_tables import THEIRS, drawn, line, rates
-from jaxgen.bench_torch import at_precision, device, finished, rivals, told
+from jaxgen.bench_torch import at_precision, device, finished, on_all_cores, rivals, told
 from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
@@ -43,8 +42,7 @@ def bench(
     """Median milliseconds a step, interquartile range, and the ratio: the time of PyTorch's best side over ours; beside
     it the work of a step (operations of the textbook's forms, bytes as XLA counts them), and the rates at which it was
     done, as parts of what the machine can do."""
-    torch = needs("torch", "verify")
-    torch.set_num_threads(len(os.sched_getaffinity(0)))
+    on_all_cores()
     changes = {key: n for key, n in (("width", width), ("size", size)) if n}
     for name in families:  # before minutes are spent on others
         build(name, changes)

@@ -12,7 +12,7 @@ from rich.console import Console
 from jaxgen import find, parallel, precision, settings
 from jaxgen.bench import begin, measure, save
 from jaxgen.bench_tables import drawn, line
-from jaxgen.bench_torch import at_precision, device, rivals, told
+from jaxgen.bench_torch import at_precision, device, on_all_cores, rivals, told
 from jaxgen.errors import UserError, needs
 from jaxgen.functional import Functional
 from jaxgen.parity import pairs
@@ -40,6 +40,7 @@ def sampling(
     if unknown := asked.keys() - known:
         raise UserError(f"{family}: has no {', '.join(sorted(unknown))}. Leave it out, or take ddpm, edm or flow.")
     settings.choices(known, asked)
+    on_all_cores()
     with precision.scope(policy), at_precision(policy):
         result = measure(family, contestants(family, count, asked, compiled), rounds, seconds)
     Console(width=130).print(f"{family}: {line(result)}", style="dim")

@@ -1,6 +1,5 @@
 """Training steps at other sizes than the documented ones: no form is chosen for those alone."""
 
-import os
 from typing import Any
 
 from rich.console import Console
@@ -9,16 +8,11 @@ from rich.table import Table
 from jaxgen.bench import contestants, measure, save
 from jaxgen.bench_machine import ceilings
 from jaxgen.bench_tables import line
-from jaxgen.bench_torch import told
-from jaxgen.errors import UserError, needs
+from jaxgen.bench_torch import on_all_cores, told
+from jaxgen.errors import UserError
 from jaxgen.run import provenance
 
-IMAGES: list[dict[str, Any]] = [
-    dict(batch=4),
-    dict(batch=16),
-    dict(batch=16, width=32),
-    dict(batch=16, width=96),
-]
+IMAGES: list[dict[str, Any]] = [dict(batch=4), dict(batch=16), dict(batch=16, width=32), dict(batch=16, width=96)]
 ROWS: list[dict[str, Any]] = [dict(batch=4), dict(batch=16), dict(batch=256), dict(batch=64, size=8)]
 SIZES: dict[str, list[dict[str, Any]]] = {  # what differs from the documented loop
     "dcgan": IMAGES,
@@ -42,7 +36,7 @@ def sizes(
     and the smallest ratio of all (float32)."""
     if unknown := set(families) - set(SIZES):
         raise UserError(f"families: expected some of {', '.join(SIZES)}, got {', '.join(sorted(unknown))}.")
-    needs("torch", "verify").set_num_threads(len(os.sched_getaffinity(0)))
+    on_all_cores()
     about, results = {**provenance(), **told(), "ceilings": ceilings()}, []
     for family in families:
         for changes in SIZES[family]:

@@ -17,6 +17,7 @@ from jaxgen.bench import save
 from jaxgen.data import load
 from jaxgen.data.builtin import cache
 from jaxgen.errors import UserError
+from jaxgen.parity.processes import cores
 from jaxgen.run import provenance
 
 
@@ -31,7 +32,7 @@ def start(
         raise UserError(f"rounds: expected 1 or more, got {rounds}.")
     path = str(Path(data).resolve()) if Path(data).exists() else data  # a run starts in a folder of its own
     load(path)  # what has to be fetched is there before a start is timed
-    about, results = {**provenance(), "data": data, "cores": len(os.sched_getaffinity(0))}, []
+    about, results = {**provenance(), "data": data, "cores": cores()}, []
     for family in families or find.names():
         with tempfile.TemporaryDirectory() as folder:
             cold, *warm = (timed(family, path, folder, f"{i}") for i in range(1 + rounds))

@@ -8,12 +8,18 @@ from contextlib import contextmanager
 import jax
 
 from jaxgen.errors import needs
+from jaxgen.parity.processes import cores
 
 
 def device():
     """That of JAX, where PyTorch has it too."""
     torch = needs("torch", "verify")
     return "cuda" if jax.default_backend() == "gpu" and torch.cuda.is_available() else "cpu"
+
+
+def on_all_cores():
+    """Its own number is that of the machine, which a container may not be given whole."""
+    needs("torch", "verify").set_num_threads(cores())
 
 
 def told():

@@ -1,7 +1,7 @@
 """Speed, side by side: python scripts/bench.py [--families dcgan vae] [--out results/bench.json]; what the tool's loop
-costs beside the bare steps: python scripts/bench.py loop [--data-dir FOLDER]; sampling by a diffusion family:
-python scripts/bench.py sampling [--sampler ddim] [--sampling-steps 20]; how long a training run takes to its first
-step: python scripts/bench.py start [--families ddpm]; training steps at other sizes: python scripts/bench.py sizes"""
+costs beside the bare steps: python scripts/bench.py loop [--data-dir FOLDER]; sampling: python scripts/bench.py
+sampling [--family ddpm] [--sampler ddim] [--sampling-steps 20]; how long a training run takes to its first step:
+python scripts/bench.py start [--families ddpm]; training steps at other sizes: python scripts/bench.py sizes"""
 
 import sys
 

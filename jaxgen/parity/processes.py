@@ -16,13 +16,12 @@ FEW, MOST = 4, 8  # below: not worth a start of seconds; above: memory, 1.5 GB a
 def spread(function, tasks, processes=0):
     """-> function(*task) of each task, in their order, each as soon as it is known. `function` is a module's own, tasks
     and results can be pickled. `processes` 0: one a core; one alone beside an accelerator, which they would share."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    fit = min(cores, MOST) if jax.default_backend() == "cpu" and len(tasks) >= FEW else 1
+    fit = min(cores(), MOST) if jax.default_backend() == "cpu" and len(tasks) >= FEW else 1
     count = min(processes or fit, len(tasks))
     if count < 2:
         yield from (function(*task) for task in tasks)
         return
-    threads = max(1, cores // count)
+    threads = max(1, cores() // count)
     with ProcessPoolExecutor(count, get_context("spawn"), alone, (threads,)) as pool:
         futures = [pool.submit(function, *task) for task in tasks]
         try:
@@ -32,6 +31,11 @@ def spread(function, tasks, processes=0):
             raise UserError("a process ended without a word: too little memory? Try --processes 1.") from error
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def cores():
+    """Those that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def alone(threads):
