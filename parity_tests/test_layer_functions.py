@@ -21,7 +21,7 @@ ADDED = np.where(NONE, np.random.default_rng(3).normal(size=NONE.shape), -np.inf
 
 ATTENTION = {
     "plain": ((Q, K, V), {}),
-    "without heads": (((2, 5, 4), (2, 6, 4), (2, 6, 7)), {}),
+    "without heads": (((5, 5, 4), (5, 6, 4), (5, 6, 7)), {}),
     "scale": ((Q, K, V), {"scale": 0.3}),
     "causal": ((Q, Q, Q), {"is_causal": True}),
     "causal, more keys": ((Q, K, V), {"is_causal": True}),
@@ -35,6 +35,30 @@ ATTENTION = {
 @pytest.mark.parametrize("name", ATTENTION)
 def test_attention_is_torchs(name):
     compare_attention(name)
+
+
+IN_BLOCKS = ["plain", "without heads", "scale", "causal", "causal, more keys", "causal, more queries"]
+
+
+@pytest.mark.parametrize("name", IN_BLOCKS)
+def test_attention_in_blocks_is_torchs(name, monkeypatch):
+    """Also where the last block is a smaller one."""
+    by_blocks(monkeypatch)
+    compare_attention(name)
+
+
+@pytest.mark.parametrize("name", ATTENTION)
+def test_blocks_are_taken_where_no_mask_is_given(name, monkeypatch):
+    by_blocks(monkeypatch)
+    shapes, options = ATTENTION[name]
+    program = jax.make_jaxpr(lambda *qkv: nn.scaled_dot_product_attention(*qkv, **options))(*map(jnp.ones, shapes))
+    assert ("scan" in str(program)) == (name in IN_BLOCKS)
+
+
+def by_blocks(monkeypatch):
+    module = inspect.getmodule(nn.scaled_dot_product_attention)
+    monkeypatch.setattr(module, "MANY", 0)
+    monkeypatch.setattr(module, "BLOCK", 4 * 5 * 6)  # four of the five or six products of queries and keys
 
 
 def compare_attention(name):
@@ -89,19 +113,21 @@ def test_attention_refuses_what_torch_refuses(shapes, options, words):
         nn.scaled_dot_product_attention(*map(np.ones, shapes), **options)
 
 
-@pytest.mark.parametrize("name", ["without the scale", "one row after the other", "a whole row as NaN"])
+@pytest.mark.parametrize("name", ["without the scale", "one row after the other", "a whole row as NaN", "blocks"])
 def test_fault_in_attention_is_seen(name, monkeypatch):
     case, right, wrong = {
         "without the scale": ("plain", "1 / math.sqrt(query.shape[-1])", "1.0"),
         "one row after the other": ("causal, more keys", "jnp.tri(*scores.shape[-2:], dtype=bool)",
                                     "jnp.tri(*scores.shape[-2:], 1, dtype=bool)"),
-        "a whole row as NaN": ("mask of a whole row", "softmax(scores)", "jax.nn.softmax(scores)"),
+        "a whole row as NaN": ("mask of a whole row", "jnp.where(total == 0, 1, total)", "total"),
+        "blocks": ("plain", "batch_size=rows).reshape", "batch_size=rows)[::-1].reshape"),
     }[name]  # fmt: skip
+    by_blocks(monkeypatch)
     module = inspect.getmodule(nn.scaled_dot_product_attention)
-    text = inspect.getsource(nn.scaled_dot_product_attention)
+    text = inspect.getsource(module)
     assert text.count(right) == 1
-    faulty = {**vars(module), "jax": jax}
-    exec(text.replace(right, wrong), faulty)
+    exec(text.replace(right, wrong), faulty := {})
+    faulty |= {"MANY": module.MANY, "BLOCK": module.BLOCK}
     monkeypatch.setattr(nn, "scaled_dot_product_attention", faulty["scaled_dot_product_attention"])
     with pytest.raises(AssertionError):
         compare_attention(case)
