@@ -206,6 +206,10 @@ def test_the_command_prints_a_table(capsys):
     assert "run 3 (seed 1, lr inf) diverged at step 2" in told and "ms a step and run" in told
     assert "The best is run " in told and " ± " in told and " inf │    2 │        2 │" in told
     page = (folder / "report.md").read_text()
+    averaged = (
+        "The numbers are of held-out images, by the weights averaged with ema 0.995; the lines of the curves are of "
+    )
+    assert averaged in told and averaged in page
     assert "| 0.001 | 2 |  | " in page and "| inf | 2 | 2 |  |  |  |  |" in page and "diverged at step 2" in page
     assert "![Mean" in page and (folder / "curves.png").is_file()
     assert [line["step"] for line in Run(folder).lines] == [2, 2, 4, 4, 6, 6]

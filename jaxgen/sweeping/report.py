@@ -123,7 +123,8 @@ def best(folder, found):
 
 def told(folder, found):
     """What the table does not say."""
-    parts = [
+    parts = [measured(folder, found)] if found[0].metrics else []
+    parts += [
         f"run {one.number} ({listed.named(one.run)}) diverged at step {one.diverged}." for one in found if not one.fine
     ]
     if winner := best(folder, found):
@@ -132,6 +133,15 @@ def told(folder, found):
     each = folder.seconds / len(found)
     parts.append(f"All took {duration(folder.seconds)} minutes, {each:.1f} s a run.")
     return "\n".join(parts)
+
+
+def measured(folder, found):
+    """An average of few steps still knows the first weights: its loss is far from that of training."""
+    if not any(key.startswith("test_") for key in found[0].metrics):
+        return "The numbers are the last ones of training: nothing is held out."
+    decay = folder.config["settings"]["ema"]
+    weights = f", by the weights averaged with ema {decay:g}" if decay else ""
+    return f"The numbers are of held-out images{weights}; the lines of the curves are of training."
 
 
 def alone(found):
