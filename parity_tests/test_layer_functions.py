@@ -113,7 +113,9 @@ def test_attention_refuses_what_torch_refuses(shapes, options, words):
         nn.scaled_dot_product_attention(*map(np.ones, shapes), **options)
 
 
-@pytest.mark.parametrize("name", ["without the scale", "one row after the other", "a whole row as NaN", "blocks"])
+@pytest.mark.parametrize(
+    "name", ["without the scale", "one row after the other", "a whole row as NaN", "blocks", "halves"]
+)
 def test_fault_in_attention_is_seen(name, monkeypatch):
     case, right, wrong = {
         "without the scale": ("plain", "1 / math.sqrt(query.shape[-1])", "1.0"),
@@ -121,6 +123,8 @@ def test_fault_in_attention_is_seen(name, monkeypatch):
                                     "jnp.tri(*scores.shape[-2:], 1, dtype=bool)"),
         "a whole row as NaN": ("mask of a whole row", "jnp.where(total == 0, 1, total)", "total"),
         "blocks": ("plain", "batch_size=rows).reshape", "batch_size=rows)[::-1].reshape"),
+        "halves": (None, "weights / total).astype(value.dtype), value)",
+                   "weights).astype(value.dtype), value) / total"),
     }[name]  # fmt: skip
     by_blocks(monkeypatch)
     module = inspect.getmodule(nn.scaled_dot_product_attention)
@@ -130,7 +134,7 @@ def test_fault_in_attention_is_seen(name, monkeypatch):
     faulty |= {"MANY": module.MANY, "BLOCK": module.BLOCK}
     monkeypatch.setattr(nn, "scaled_dot_product_attention", faulty["scaled_dot_product_attention"])
     with pytest.raises(AssertionError):
-        compare_attention(case)
+        compare_attention(case) if case else compare_in_float16()
 
 
 def test_attention_mixes_in_single_precision():
@@ -140,6 +144,16 @@ def test_attention_mixes_in_single_precision():
     want = nn.scaled_dot_product_attention(*[x.astype(jnp.float32)] * 3)
     assert y.dtype == jnp.bfloat16
     np.testing.assert_allclose(y.astype(jnp.float32), want, rtol=0, atol=2**-7 * float(abs(want).max()))
+
+
+def compare_in_float16():
+    """The sum of the values is beyond 65,504, their mean is not."""
+    x, value = jnp.ones((6, 4), jnp.float16), jnp.full((6, 4), 3e4, jnp.float16)
+    np.testing.assert_allclose(nn.scaled_dot_product_attention(x, x, value), value, rtol=2**-9)
+
+
+def test_attention_holds_what_float16_holds():
+    compare_in_float16()
 
 
 @pytest.mark.parametrize("how", [{}, {"mode": "bilinear"}, {"mode": "bilinear", "align_corners": True}], ids=str)

@@ -246,6 +246,15 @@ def test_mean_and_interval():
     assert report.interval([1.0, np.nan, 2.0, 3.0]) == "2 ± 2.5" and report.interval([np.nan]) == ""
 
 
+def test_what_the_numbers_of_a_report_are_of():
+    found = lambda name: [report.Result(0, {"seed": 0}, {name: 1.0}, None)]
+    told = lambda name, ema: report.measured(SimpleNamespace(config={"settings": {"ema": ema}}), found(name))
+    assert told("loss", 0.9) == "The numbers are the last ones of training: nothing is held out."
+    assert told("test_loss", 0.0).startswith("The numbers are of held-out images; ") and "ema 0.9;" in told(
+        "test_loss", 0.9
+    )
+
+
 def test_a_loss_that_is_not_finite_is_not_the_best():
     folder = SimpleNamespace(config={"family": "vae"})
     found = [report.Result(i, {"seed": i}, {"test_loss": x}, None) for i, x in enumerate((np.nan, 3.0, 2.0, np.inf))]
